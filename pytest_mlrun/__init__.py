@@ -1,0 +1,1 @@
+"""Training runs are tests; their results are evidence."""

@@ -1,0 +1,1 @@
+"""Speak to neighbours, one file each, imported only when used."""

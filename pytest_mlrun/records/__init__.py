@@ -1,0 +1,1 @@
+"""The frozen dataclasses that every layer speaks."""

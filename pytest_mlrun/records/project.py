@@ -1,0 +1,84 @@
+"""Hold what ``mlrun.toml`` says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+Goal = Literal["max", "min"]
+
+
+@dataclass(frozen=True, slots=True)
+class DataSource:
+    """``[data.<name>]``: where a snapshot comes from.
+
+    Attributes:
+        name: The name in the section's title.
+        source: Path relative to ``mlrun.toml``, or a URI.
+        keep: ``copy`` puts the bytes into the store's objects; ``reference`` trusts an immutable source.
+        role: Such as ``holdout``.
+        feature_view: Name of the feature view the snapshot was made from.
+    """
+
+    name: str
+    source: str
+    keep: Literal["copy", "reference", ""] = ""
+    role: str = ""
+    feature_view: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MetricDefinition:
+    """``[metrics.<name>]``: what a metric means."""
+
+    name: str
+    goal: Goal | None = None
+    low: float | None = None
+    high: float | None = None
+    unit: str = ""
+    owner: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Naming:
+    """``[naming]``: the team's vocabulary."""
+
+    run_name: str = ""
+    allowed: tuple[str, ...] = ()
+    refused: Mapping[str, str] = field(default_factory=dict)
+    required_params: tuple[str, ...] = ()
+    tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Leaderboard:
+    """``[leaderboard.<experiment>]``: which run is best."""
+
+    experiment: str
+    by: str
+    where: str = ""
+    goal: Goal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """One ``mlrun.toml``, or the defaults where there is none.
+
+    Attributes:
+        root: Folder that test identities and data paths are relative to.
+        config_file: The ``mlrun.toml`` read, if any.
+    """
+
+    root: Path
+    config_file: Path | None = None
+    data: Mapping[str, DataSource] = field(default_factory=dict)
+    metrics: Mapping[str, MetricDefinition] = field(default_factory=dict)
+    naming: Naming = field(default_factory=Naming)
+    leaderboards: Mapping[str, Leaderboard] = field(default_factory=dict)
+
+    @property
+    def lock_file(self) -> Path:
+        """The ``mlrun.lock`` that belongs to this project."""
+        return self.root / "mlrun.lock"

@@ -1,0 +1,1 @@
+"""Decide: pure functions of numbers and names, with no I/O and no clock."""
