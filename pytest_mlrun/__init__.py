@@ -1,1 +1,84 @@
 """Training runs are tests; their results are evidence."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_mlrun.errors import (
+        ArtifactError,
+        CodeError,
+        ConfigError,
+        DataChangedError,
+        DataError,
+        GateFailure,
+        MarkerError,
+        MetricError,
+        MlrunError,
+        NamingError,
+        ParamError,
+        QueryError,
+        RunClosedError,
+        RunNotFoundError,
+        StoreDamagedError,
+        StoreError,
+        StoreFormatError,
+        StoreWriteError,
+    )
+    from pytest_mlrun.records.run import Artifact, RunRecord
+    from pytest_mlrun.records.snapshot import Snapshot
+    from pytest_mlrun.records.verdict import Verdict
+    from pytest_mlrun.run.outside import open_store, record
+    from pytest_mlrun.run.run import Run
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Artifact",
+    "ArtifactError",
+    "CodeError",
+    "ConfigError",
+    "DataChangedError",
+    "DataError",
+    "GateFailure",
+    "MarkerError",
+    "MetricError",
+    "MlrunError",
+    "NamingError",
+    "ParamError",
+    "QueryError",
+    "Run",
+    "RunClosedError",
+    "RunNotFoundError",
+    "RunRecord",
+    "Snapshot",
+    "StoreDamagedError",
+    "StoreError",
+    "StoreFormatError",
+    "StoreWriteError",
+    "Verdict",
+    "open_store",
+    "record",
+]
+
+_HOMES = {
+    "Artifact": "pytest_mlrun.records.run",
+    "Run": "pytest_mlrun.run.run",
+    "RunRecord": "pytest_mlrun.records.run",
+    "Snapshot": "pytest_mlrun.records.snapshot",
+    "Verdict": "pytest_mlrun.records.verdict",
+    "open_store": "pytest_mlrun.run.outside",
+    "record": "pytest_mlrun.run.outside",
+}
+
+
+def __getattr__(name: str) -> object:
+    # pytest imports this package at every start, used or not: each name is loaded when somebody asks for it.
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES.get(name, "pytest_mlrun.errors")), name)
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

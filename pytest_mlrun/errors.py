@@ -17,6 +17,10 @@ class MlrunError(Exception):
 
     exit_code: ClassVar[int] = 2
 
+    def __init_subclass__(cls) -> None:
+        # pytest prints module and class before the text: the short, public name leaves room for the headline.
+        cls.__module__ = __package__ or ""
+
     def __init__(self, headline: str, *, details: tuple[str, ...] = (), where: str = "", next_step: str = "") -> None:
         super().__init__(headline)
         self.headline = headline
@@ -35,6 +39,9 @@ class MlrunError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # Exception.__reduce__ replays only the positional arguments: the keyword facts would be lost on the xdist wire.
         return _rebuild, (type(self), dict(self.__dict__), self.args)
+
+
+MlrunError.__module__ = __package__ or ""
 
 
 def _rebuild(kind: type[MlrunError], facts: dict[str, object], args: tuple[object, ...]) -> MlrunError:

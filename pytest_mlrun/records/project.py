@@ -20,6 +20,7 @@ class DataSource:
         keep: ``copy`` puts the bytes into the store's objects; ``reference`` trusts an immutable source.
         role: Such as ``holdout``.
         feature_view: Name of the feature view the snapshot was made from.
+        looks: How often the rows may be looked at before they no longer count as held out; None is no budget.
     """
 
     name: str
@@ -27,6 +28,7 @@ class DataSource:
     keep: Literal["copy", "reference", ""] = ""
     role: str = ""
     feature_view: str = ""
+    looks: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Project:
     Attributes:
         root: Folder that test identities and data paths are relative to.
         config_file: The ``mlrun.toml`` read, if any.
+        aliases: ``[aliases.<name>]`` as written: the policy of each alias.
+        retention: ``[retention]`` as written.
     """
 
     root: Path
@@ -77,6 +81,8 @@ class Project:
     metrics: Mapping[str, MetricDefinition] = field(default_factory=dict)
     naming: Naming = field(default_factory=Naming)
     leaderboards: Mapping[str, Leaderboard] = field(default_factory=dict)
+    aliases: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    retention: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def lock_file(self) -> Path:

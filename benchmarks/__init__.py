@@ -1,0 +1,1 @@
+"""Measure what pytest-mlrun costs, beside its peers."""

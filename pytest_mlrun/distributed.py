@@ -1,0 +1,59 @@
+"""Carry sessions and runs across the xdist wire as plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, MutableMapping
+from typing import TYPE_CHECKING, Any
+
+from pytest_mlrun.records.identity import new_id
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_mlrun.records.run import RunRecord
+
+_KEY = "mlrun"
+
+
+def is_worker(config: pytest.Config) -> bool:
+    """Whether this process is an xdist worker, which prints nothing."""
+    return hasattr(config, "workerinput")
+
+
+def worker_name(config: pytest.Config) -> str | None:
+    """Return ``gw0``, ``gw1`` … in a worker, None elsewhere."""
+    return str(config.workerinput["workerid"]) if is_worker(config) else None
+
+
+def session_id_of(config: pytest.Config) -> str:
+    """Return the session's id: the controller's, in a worker."""
+    if is_worker(config):
+        return str(config.workerinput[_KEY])
+    return new_id()
+
+
+def send_session(workerinput: MutableMapping[str, Any], session_id: str) -> None:
+    """Tell a worker which session it belongs to."""
+    workerinput[_KEY] = session_id
+
+
+def attach_runs(target: object, runs: Iterable[RunRecord]) -> None:
+    """Put finished runs on a report (or worker output), as plain values."""
+    from pytest_mlrun.records.wire import to_plain
+
+    plain = [to_plain(run) for run in runs]
+    if not plain:
+        return
+    # Only str, int, float, bool, None, list and dict may cross: anything else kills the worker (xdist#384).
+    if isinstance(target, dict):
+        target[_KEY] = plain
+    else:
+        setattr(target, _KEY, plain)
+
+
+def detach_runs(target: object) -> list[RunRecord]:
+    """Take the finished runs off a report (or worker output)."""
+    from pytest_mlrun.records.wire import from_plain
+
+    plain = target.pop(_KEY, []) if isinstance(target, dict) else target.__dict__.pop(_KEY, [])
+    return [from_plain(run) for run in plain]

@@ -1,0 +1,192 @@
+"""Read from a pytest item what its run is: identity, params, marker, project."""
+
+from __future__ import annotations
+
+import unittest
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_mlrun.errors import MarkerError
+
+if TYPE_CHECKING:
+    from pytest_mlrun.options import Settings
+    from pytest_mlrun.recorder.plan import RunPlan
+    from pytest_mlrun.records.project import Project
+    from pytest_mlrun.rules.marker import MarkerArguments
+
+RUN_FIXTURES = frozenset({"mlrun", "mlrun_module"})
+PIN_FIXTURES = frozenset({"mlrun_seed", "mlrun_data", "mlrun_clean_tree"})
+DEFAULT_EXPERIMENT = "default"
+
+
+def is_experiment(item: pytest.Item) -> bool:
+    """Whether the item's fixtures include a run."""
+    return not RUN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def uses_pins(item: pytest.Item) -> bool:
+    """Whether the item asks for a pin without a run."""
+    return not PIN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def check_function(metafunc: pytest.Metafunc) -> None:
+    """Check the markers of a test function before it becomes items.
+
+    Raises:
+        MarkerError: If a marker has a wrong argument, or is written where it does nothing.
+    """
+    definition = metafunc.definition
+    markers = list(definition.iter_markers("mlrun"))
+    taken = (RUN_FIXTURES | PIN_FIXTURES) & set(metafunc.fixturenames)
+    if not taken:
+        if any(mark.name == "mlrun" for mark in definition.own_markers):
+            raise MarkerError(
+                f"{definition.name}: marked mlrun, but it does not take the mlrun fixture",
+                where=definition.nodeid,
+                next_step=f"write def {definition.name}(mlrun, …), or remove the marker",
+            )
+        return
+    if markers:
+        read_marker_of(definition)
+    if RUN_FIXTURES & taken and getattr(metafunc.function, "is_hypothesis_test", False):
+        raise MarkerError(
+            f"{definition.name}: @given cannot drive a training experiment",
+            details=("hypothesis reseeds the generators for every example, so no run could be repeated",),
+            where=definition.nodeid,
+            next_step="parametrize the test, or search inside it with mlrun.child(...)",
+        )
+
+
+def check_item(item: pytest.Item) -> None:
+    """Check what only shows on the item: a ``TestCase`` method, or a marker on ``pytest.param``.
+
+    Raises:
+        MarkerError: If the item cannot be an experiment, or a marker has a wrong argument.
+    """
+    cls = getattr(item, "cls", None)
+    if isinstance(cls, type) and issubclass(cls, unittest.TestCase):
+        raise MarkerError(
+            f"{item.name}: a unittest.TestCase method cannot be an experiment",
+            details=("it takes no fixtures as arguments and no parametrize, so there is no run to record",),
+            where=item.nodeid,
+            next_step="write a plain test function, or a class that does not inherit from TestCase",
+        )
+    read_marker_of(item)
+
+
+def read_marker_of(node: pytest.Item | pytest.Collector) -> MarkerArguments:
+    """Merge the node's ``mlrun`` markers, the closest winning per key."""
+    from pytest_mlrun.rules.marker import merge_markers, read_marker
+
+    owner = node.name
+    return merge_markers([read_marker(mark.args, mark.kwargs, owner=owner) for mark in node.iter_markers("mlrun")])
+
+
+def plan_item(item: pytest.Function, settings: Settings, project: Project) -> RunPlan:
+    """Plan the run of one attempt of a test.
+
+    Raises:
+        MarkerError: If the marker is wrong.
+        ParamError: If a param cannot be recorded.
+        NamingError: If the project's vocabulary refuses a name.
+    """
+    params = describe_params(item)
+    case = item.callspec.id if hasattr(item, "callspec") else ""
+    test = f"{_relative(item.path, project.root)}::{_qualified_name(item)}"
+    attempt = int(getattr(item, "execution_count", 1))
+    return _plan(item, settings, project, test=test, case=case, params=params, attempt=attempt)
+
+
+def plan_module(node: pytest.Collector, settings: Settings, project: Project) -> RunPlan:
+    """Plan the run that the tests of a module share; see ``plan_item``."""
+    return _plan(node, settings, project, test=_relative(node.path, project.root), case="", params={}, attempt=1)
+
+
+def seed_of(node: pytest.Item | pytest.Collector, settings: Settings) -> int:
+    """Return the seed that holds at a node: the closest marker's, else the option's."""
+    seed = read_marker_of(node).seed
+    return settings.seed if seed is None else seed
+
+
+def describe_params(item: pytest.Function) -> dict[str, str]:
+    """Return the parametrized values of an item as JSON texts."""
+    if not hasattr(item, "callspec"):
+        return {}
+    from pytest_mlrun.rules.params import describe_param
+
+    return {
+        name: describe_param(name, value, explicit_id=_explicit_id(item, name))
+        for name, value in item.callspec.params.items()
+    }
+
+
+def _plan(
+    node: pytest.Item | pytest.Collector,
+    settings: Settings,
+    project: Project,
+    *,
+    test: str,
+    case: str,
+    params: Mapping[str, str],
+    attempt: int,
+) -> RunPlan:
+    from pytest_mlrun.recorder.plan import RunPlan
+    from pytest_mlrun.rules.naming import check_params, check_tag, run_name
+
+    marker = read_marker_of(node)
+    experiment = settings.experiment or marker.experiment or DEFAULT_EXPERIMENT
+    tags = dict(marker.tags or {})
+    check_params(params, project.naming)
+    for key, value in tags.items():
+        check_tag(key, value, project.naming)
+    return RunPlan(
+        project=project,
+        experiment=experiment,
+        name=run_name(project.naming.run_name, params=params, experiment=experiment, test=test, case=case),
+        test=test,
+        case=case,
+        attempt=attempt,
+        params=params,
+        tags=tags,
+        data=tuple(marker.data or ()),
+        seed=settings.seed if marker.seed is None else marker.seed,
+        seed_source="option" if marker.seed is None else "marker",
+        clean_tree="require" if settings.clean_tree or marker.clean_tree == "require" else "record",
+        primary=marker.primary or "",
+    )
+
+
+def _relative(path: Path, root: Path) -> str:
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
+
+
+def _qualified_name(item: pytest.Function) -> str:
+    classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
+    return "::".join([*classes, item.originalname])
+
+
+def _explicit_id(item: pytest.Function, name: str) -> str | None:
+    """Return the id that a person gave to the parametrized value, if one did."""
+    for mark in item.iter_markers("parametrize"):
+        names, values = mark.args[0], mark.args[1] if len(mark.args) > 1 else mark.kwargs.get("argvalues")
+        names = [part.strip() for part in names.split(",")] if isinstance(names, str) else list(names)
+        if name in names and isinstance(values, Sequence):
+            return _id_in_mark(mark, values, item.callspec.indices[name])
+    return None
+
+
+def _id_in_mark(mark: pytest.Mark, values: Sequence[object], index: int) -> str | None:
+    written = getattr(values[index], "id", None) if type(values[index]).__name__ == "ParameterSet" else None
+    if isinstance(written, str):
+        return written
+    ids = mark.kwargs.get("ids")
+    if isinstance(ids, Sequence) and index < len(ids) and isinstance(ids[index], str):
+        return str(ids[index])
+    if callable(ids):
+        inner = values[index]
+        made = ids(inner.values[0] if type(inner).__name__ == "ParameterSet" else inner)  # type: ignore[attr-defined]
+        return made if isinstance(made, str) else None
+    return None

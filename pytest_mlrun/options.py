@@ -1,0 +1,131 @@
+"""Define every option once: flag, environment variable, configuration key and default."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import pytest
+
+from pytest_mlrun.records.names import STORE_FOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One row of the option table.
+
+    Attributes:
+        key: Configuration key and, in capitals with ``PYTEST_`` before it, the environment variable.
+        kind: ``flag`` takes no value on the command line.
+        default: Value where nothing is said.
+        metavar: Placeholder of the value in ``--help``.
+        help: Sentence for ``--help`` and the reference.
+    """
+
+    key: str
+    kind: Literal["flag", "text", "integer"]
+    default: bool | str | int | None
+    metavar: str | None
+    help: str
+
+    @property
+    def flag(self) -> str:
+        """Command-line spelling."""
+        return "--" + self.key.replace("_", "-")
+
+    @property
+    def variable(self) -> str:
+        """Environment variable."""
+        return "PYTEST_" + self.key.upper()
+
+
+OPTIONS = (
+    Option("mlrun", "flag", False, None, "Run training experiments and record them; without it they are skipped."),
+    Option("mlrun_store", "text", STORE_FOLDER, "PATH", "Folder of the run store, relative to the root directory."),
+    Option("mlrun_experiment", "text", None, "NAME", "Record under this experiment, whatever the markers say."),
+    Option("mlrun_seed", "integer", 0, "N", "Seed of experiments whose marker gives none, from 0 to 4294967295."),
+    Option("mlrun_clean_tree", "flag", False, None, "Refuse to train while the git tree has uncommitted changes."),
+    Option("mlrun_junit", "flag", False, None, "Add each run's id, params and metrics to its JUnit test case."),
+)
+_INI_TYPES: Mapping[str, Literal["bool", "string", "int"]] = {"flag": "bool", "text": "string", "integer": "int"}
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The options in force."""
+
+    mlrun: bool
+    store: Path
+    experiment: str | None
+    seed: int
+    clean_tree: bool
+    junit: bool
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the table to pytest."""
+    group = parser.getgroup("mlrun", "training experiments (pytest-mlrun)")
+    for option in OPTIONS:
+        if option.kind == "flag":
+            group.addoption(option.flag, dest=option.key, action="store_true", default=None, help=option.help)
+        else:
+            kind = int if option.kind == "integer" else str
+            group.addoption(
+                option.flag, dest=option.key, type=kind, metavar=option.metavar, default=None, help=option.help
+            )
+        parser.addini(option.key, option.help, type=_INI_TYPES[option.kind], default=None)
+
+
+def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> Settings:
+    """Read every option: command line before environment before configuration before default.
+
+    Raises:
+        pytest.UsageError: If a value is not of the option's kind.
+    """
+    values = {option.key: _read(config, environ, option) for option in OPTIONS}
+    seed = values["mlrun_seed"]
+    if not isinstance(seed, int) or not 0 <= seed < 2**32:
+        raise pytest.UsageError(f"--mlrun-seed: expected a whole number from 0 to 4294967295, found {seed}")
+    experiment = values["mlrun_experiment"]
+    return Settings(
+        mlrun=bool(values["mlrun"]),
+        store=config.rootpath / str(values["mlrun_store"]),
+        experiment=str(experiment) if experiment else None,
+        seed=seed,
+        clean_tree=bool(values["mlrun_clean_tree"]),
+        junit=bool(values["mlrun_junit"]),
+    )
+
+
+def _read(config: pytest.Config, environ: Mapping[str, str], option: Option) -> bool | str | int | None:
+    given = config.getoption(option.key, None)
+    if given is None and environ.get(option.variable, "") != "":
+        given = _parse(option, environ[option.variable])
+    if given is None:
+        # Every key is read at start: a wrong type in [tool.pytest] raises here, and not inside some test.
+        given = config.getini(option.key)
+    return option.default if given is None else given
+
+
+def _parse(option: Option, text: str) -> bool | str | int:
+    if option.kind == "text":
+        return text
+    try:
+        if option.kind == "integer":
+            return int(text)
+        return {
+            "1": True,
+            "true": True,
+            "yes": True,
+            "on": True,
+            "0": False,
+            "false": False,
+            "no": False,
+            "off": False,
+        }[text.lower()]
+    except (KeyError, ValueError):
+        wanted = "a whole number" if option.kind == "integer" else "true or false"
+        raise pytest.UsageError(f"{option.variable}: expected {wanted}, found {text!r}") from None

@@ -1,0 +1,1 @@
+"""Record runs: begin, log, finish; joins pillars, rules and store, and knows no pytest."""

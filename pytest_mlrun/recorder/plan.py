@@ -1,0 +1,43 @@
+"""Say what a run is going to be, before it begins."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from pytest_mlrun.records.project import Project
+
+CleanTree = Literal["require", "record"]
+
+
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """Everything known about a run before its first line executes.
+
+    Attributes:
+        params: Name to JSON text.
+        data: Names of the snapshots to verify before the run begins.
+        seed: What the global generators start from, 0 to 2**32 - 1.
+        seed_source: ``marker``, ``option``, ``derived`` or ``given``.
+        primary: Metric whose gates count as primary.
+        pinned: False outside pytest, where nothing holds the generators.
+        context: Further facts, name to JSON text.
+    """
+
+    project: Project
+    experiment: str
+    name: str
+    test: str
+    case: str = ""
+    attempt: int = 1
+    parent_id: str | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    data: tuple[str, ...] = ()
+    seed: int = 0
+    seed_source: str = "option"
+    clean_tree: CleanTree = "record"
+    primary: str = ""
+    pinned: bool = True
+    context: Mapping[str, str] = field(default_factory=dict)

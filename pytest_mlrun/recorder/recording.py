@@ -1,0 +1,287 @@
+"""Keep one run while it is under way, and finish it once."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from pytest_mlrun.errors import ArtifactError, GateFailure, MlrunError, ParamError, RunClosedError
+from pytest_mlrun.records.identity import now_us
+from pytest_mlrun.records.run import Artifact, Outcome, RunEnd, RunRecord, Status
+
+if TYPE_CHECKING:
+    from pytest_mlrun.pillars.code import CodeState
+    from pytest_mlrun.recorder.plan import RunPlan
+    from pytest_mlrun.recorder.recorder import Recorder
+    from pytest_mlrun.records.snapshot import Snapshot
+    from pytest_mlrun.records.verdict import Verdict
+    from pytest_mlrun.store.reader import Series
+
+MAX_ERROR_CHARS = 20_000
+
+
+class Recording:
+    """A run under way.
+
+    Everything that a method wrote is in the page cache when it returns, so it survives the process.
+
+    Attributes:
+        id: UUIDv7 of the run.
+        plan: What the run was going to be.
+        params: Name to JSON text.
+        values: Last value of every metric logged so far.
+        verdicts: What the gates found so far.
+        closed: Whether the run has finished.
+    """
+
+    def __init__(self, recorder: Recorder, run_id: str, plan: RunPlan, code: CodeState) -> None:
+        self.id = run_id
+        self.plan = plan
+        self.code = code
+        self.params: dict[str, str] = dict(plan.params)
+        self.tags: dict[str, str] = dict(plan.tags)
+        self.values: dict[str, float] = {}
+        self.channels: dict[str, int] = {}
+        self.verdicts: list[Verdict] = []
+        self.artifacts: dict[str, Artifact] = {}
+        self.snapshots: dict[str, Snapshot] = {}
+        self.children: list[Recording] = []
+        self.closed = False
+        self.record: RunRecord | None = None
+        self.append: Callable[[int, float, int | None], None] = recorder.writer.append
+        self._recorder = recorder
+        self._first_nan: tuple[str, int | None] | None = None
+        self._lock = threading.Lock()
+        self._started = time.perf_counter()
+        self._oom_kills = recorder.meters.begin(run_id)
+
+    # -- params, tags, context -------------------------------------------------------------------------------------
+
+    def write_params(self, texts: Mapping[str, str]) -> None:
+        """Add params, each written once.
+
+        Raises:
+            ParamError: If a param already has another value.
+        """
+        self.refuse_if_closed()
+        for name, text in texts.items():
+            if self.params.get(name, text) != text:
+                raise ParamError(
+                    f"param {name!r} is {self.params[name]} and cannot become {text}",
+                    where=f"run {self.plan.name}",
+                    next_step="log it under another name, or as a metric if it changes during the run",
+                )
+        fresh = {name: text for name, text in texts.items() if name not in self.params}
+        if fresh:
+            self._recorder.writer.params(self.id, fresh)
+            self.params.update(fresh)
+
+    def write_tags(self, tags: Mapping[str, str]) -> None:
+        """Set tags; a later value replaces an earlier one."""
+        self.refuse_if_closed()
+        self._recorder.writer.tags(self.id, tags)
+        self.tags.update(tags)
+
+    def write_context(self, facts: Mapping[str, object]) -> None:
+        """Add facts to the context; values are anything JSON knows."""
+        self.refuse_if_closed()
+        texts = {name: json.dumps(value, sort_keys=True, allow_nan=False) for name, value in facts.items()}
+        self._recorder.writer.context(self.id, texts)
+
+    # -- metrics ---------------------------------------------------------------------------------------------------
+
+    def open_channels(self, names: tuple[str, ...]) -> None:
+        """Make metric names durable before their first value."""
+        from pytest_mlrun.rules.naming import check_metric_name
+
+        self.refuse_if_closed()
+        for name in names:
+            check_metric_name(name)
+        with self._lock:
+            fresh = tuple(name for name in names if name not in self.channels)
+            if fresh:
+                self.channels.update(zip(fresh, self._recorder.writer.channels(self.id, fresh), strict=True))
+
+    def note_nan(self, name: str, step: int | None) -> None:
+        """Remember the first metric that was not a number, and its step."""
+        if self._first_nan is None:
+            self._first_nan = (name, step)
+
+    def series(self, name: str) -> Series:
+        """Return the points of a metric logged so far."""
+        return self._recorder.store.reader().series(self.id, name)
+
+    # -- artifacts -------------------------------------------------------------------------------------------------
+
+    def add_bytes(self, name: str, content: bytes, *, media_type: str, role: str, unsafe: bool = False) -> Artifact:
+        """Store bytes as an artifact of this run."""
+        staged = self._recorder.store.objects.stage_bytes(content)
+        return self._publish(name, staged, media_type=media_type, role=role, unsafe=unsafe)
+
+    def add_file(self, name: str, path: Path, *, media_type: str, role: str, unsafe: bool = False) -> Artifact:
+        """Store a copy of a file as an artifact of this run."""
+        staged = self._recorder.store.objects.stage_file(path)
+        return self._publish(name, staged, media_type=media_type, role=role, unsafe=unsafe)
+
+    def link(self, artifact: Artifact) -> None:
+        """Add an artifact whose object is in the store already."""
+        self._recorder.writer.artifact(self.id, artifact)
+        self.artifacts[artifact.name] = artifact
+
+    def _publish(self, name: str, staged: object, *, media_type: str, role: str, unsafe: bool) -> Artifact:
+        from pytest_mlrun.rules.naming import check_artifact_name
+
+        objects = self._recorder.store.objects
+        try:
+            self.refuse_if_closed()
+            check_artifact_name(name)
+            artifact = Artifact(name, staged.digest, staged.size_bytes, media_type, role, unsafe, now_us())
+            known = self.artifacts.get(name)
+            if known is not None and known.digest != artifact.digest:
+                raise ArtifactError(
+                    f"artifact {name!r} was logged already, with other content",
+                    where=f"run {self.plan.name}",
+                    next_step="log it under another name",
+                )
+            if known is None:
+                # The reference is written before the object: a collector that runs in between must see it.
+                self._recorder.writer.artifact(self.id, artifact)
+                self.artifacts[name] = artifact
+        except BaseException:
+            objects.discard(staged)
+            raise
+        objects.publish(staged)
+        return artifact
+
+    # -- data and code ---------------------------------------------------------------------------------------------
+
+    def verify_pillars(self) -> None:
+        """Refuse to train on a dirty tree where a clean one is required, or on data that changed.
+
+        Raises:
+            CodeError: If the tree must be clean and is not.
+            DataError: If a snapshot is missing, unlocked or changed.
+        """
+        if self.plan.clean_tree == "require":
+            from pytest_mlrun.pillars.code import require_clean
+
+            require_clean(self.code)
+        for name in self.plan.data:
+            self.snapshot(name)
+
+    def snapshot(self, name: str) -> Snapshot:
+        """Return verified data, and write its digest into the record."""
+        if name not in self.snapshots:
+            snapshot = self._recorder.verify(self.plan.project, name)
+            self.link(self._recorder.manifest_of(snapshot))
+            self.write_context(
+                {
+                    f"data.{name}.digest": snapshot.digest,
+                    f"data.{name}.source": snapshot.source,
+                    f"data.{name}.files": len(snapshot.manifest.files),
+                    f"data.{name}.bytes": snapshot.manifest.size_bytes,
+                }
+            )
+            self.snapshots[name] = snapshot
+        return self.snapshots[name]
+
+    # -- randomness ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def pinned(self) -> Iterator[None]:
+        """Start every global generator from the run's seed, and record where each one ended."""
+        from pytest_mlrun.pillars.randomness import end_state, pin, pinned_imports
+
+        names = list(pin(self.plan.seed))
+        with pinned_imports(self.plan.seed):
+            try:
+                yield
+            finally:
+                ends = end_state()
+                self.write_context(
+                    {
+                        "rand.pinned": sorted({*names, *ends}),
+                        **{f"rand.end.{stream}": digest for stream, digest in ends.items()},
+                    }
+                )
+
+    # -- gates -----------------------------------------------------------------------------------------------------
+
+    def judge(self, verdict: Verdict) -> Verdict:
+        """Write a verdict into the record."""
+        self.refuse_if_closed()
+        self._recorder.writer.gate(self.id, verdict)
+        self.verdicts.append(verdict)
+        return verdict
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def begin_child(self, plan: RunPlan) -> Recording:
+        """Begin a run whose parent is this one."""
+        self.refuse_if_closed()
+        child = self._recorder.begin(plan)
+        self.children.append(child)
+        return child
+
+    def finish(
+        self, outcome: Outcome, *, error: BaseException | None = None, text: str = "", phase: str = "call"
+    ) -> RunRecord:
+        """Write the end of the run, durably, and return its row.
+
+        Args:
+            outcome: What happened to the test.
+            error: The exception behind a failure, if there was one.
+            text: Traceback for people.
+            phase: ``setup``, ``call`` or ``teardown``.
+        """
+        for child in self.children:
+            if not child.closed:
+                child.finish(outcome, error=error, text=text, phase=phase)
+        wall_s = round(time.perf_counter() - self._started, 6)
+        peak, oom_kills = self._recorder.meters.end(self.id)
+        self._recorder.writer.context(self.id, {**peak.context(), "time.wall_s": json.dumps(wall_s)})
+        end = self._end(outcome, error, text, phase, oom_kills=oom_kills - self._oom_kills)
+        self.closed = True
+        self.append = self._refuse_point
+        self.record = self._recorder.finish(self, end)
+        return self.record
+
+    def _end(
+        self, outcome: Outcome, error: BaseException | None, text: str, phase: str, *, oom_kills: int
+    ) -> RunEnd:
+        from pytest_mlrun.rules.cause import classify, describe_error
+
+        if outcome in {"passed", "skipped"}:
+            return RunEnd(status="finished", outcome=outcome, ended_us=now_us())
+        facts = describe_error(error)
+        cause, detail = classify(facts, nan=self._first_nan, oom_kills=oom_kills, phase=phase)
+        # A failed gate, or a broken teardown, is a finding about a training that ran to its end.
+        completed = phase == "teardown" or isinstance(error, GateFailure)
+        status: Status = "killed" if cause == "interrupted" else "finished" if completed else "failed"
+        return RunEnd(status, outcome, cause, detail, text[-MAX_ERROR_CHARS:], now_us())
+
+    def family(self) -> list[RunRecord]:
+        """Return the finished row of this run and those of its children, children first."""
+        rows = [row for child in self.children for row in child.family()]
+        return [*rows, self.record] if self.record is not None else rows
+
+    def refuse_if_closed(self) -> None:
+        """Raise if the run has finished.
+
+        Raises:
+            RunClosedError: If it has.
+        """
+        if self.closed:
+            raise RunClosedError(
+                f"run {self.plan.name} has finished and cannot be written to",
+                next_step="log inside the test or the with block that the run belongs to",
+            )
+
+    def _refuse_point(self, _channel: int, _value: float, _step: int | None) -> NoReturn:
+        self.refuse_if_closed()
+        raise MlrunError("unreachable")  # pragma: no cover - refuse_if_closed always raises here

@@ -1,0 +1,38 @@
+"""Find the data that a name in ``mlrun.toml`` stands for, verified."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from pytest_mlrun.errors import DataError
+
+if TYPE_CHECKING:
+    from pytest_mlrun.records.project import Project
+    from pytest_mlrun.records.snapshot import Snapshot
+    from pytest_mlrun.store.shared import Shared
+
+
+def find_snapshot(project: Project, name: str, *, shared: Shared | None) -> Snapshot:
+    """Return a snapshot whose content is what ``mlrun.lock`` says.
+
+    Args:
+        project: Where the name is looked up.
+        name: Title of a ``[data.<name>]`` section.
+        shared: Remembers what was verified, for all processes; None hashes every time.
+
+    Raises:
+        DataError: If it is unknown, missing, unlocked, unreadable or changed.
+    """
+    from pytest_mlrun.pillars.snapshots.lockfile import read_lock
+    from pytest_mlrun.pillars.snapshots.verify import verify_snapshot
+    from pytest_mlrun.rules.suggest import did_you_mean
+    from pytest_mlrun.store.remote import fetch_uri
+
+    if name not in project.data:
+        raise DataError(
+            f"data {name!r} is not in mlrun.toml{did_you_mean(name, tuple(project.data))}",
+            where=str(project.config_file or project.root / "mlrun.toml"),
+            next_step=f"add a section [data.{name}] with its path, then: pytest-mlrun data lock {name}",
+        )
+    locked = read_lock(project.lock_file).get(name)
+    return verify_snapshot(project.data[name], project.root, locked, cache=shared, fetch=fetch_uri)

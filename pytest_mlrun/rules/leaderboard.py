@@ -1,0 +1,97 @@
+"""Choose the best run, and the runs that satisfy a constraint."""
+
+from __future__ import annotations
+
+import math
+import operator
+from collections.abc import Callable, Iterable, Sequence
+
+from pytest_mlrun.records.project import Goal
+from pytest_mlrun.records.query import Comparison, Operator
+from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.rules.params import comparable_param
+
+_COMPARE: dict[Operator, Callable[[object, object], bool]] = {
+    "==": operator.eq,
+    "!=": operator.ne,
+    "<": operator.lt,
+    "<=": operator.le,
+    ">": operator.gt,
+    ">=": operator.ge,
+}
+
+
+def best(runs: Iterable[RunRecord], *, by: str, goal: Goal, where: Sequence[Comparison] = ()) -> RunRecord | None:
+    """Return the finished run with the best value of a metric; the earliest of equals; None where there is none.
+
+    NaN never wins.
+
+    Args:
+        runs: To choose from.
+        by: Name of the metric.
+        goal: Whether more (``max``) or less (``min``) of it is better.
+        where: What the winner must satisfy.
+    """
+    candidates = [
+        run
+        for run in runs
+        if run.status == "finished" and not math.isnan(run.metrics.get(by, math.nan)) and matches(run, where)
+    ]
+    sign = -1.0 if goal == "max" else 1.0
+    return min(candidates, key=lambda run: (sign * run.metrics[by], run.started_us, run.run_id), default=None)
+
+
+def matches(run: RunRecord, where: Sequence[Comparison]) -> bool:
+    """Whether a run satisfies every comparison.
+
+    Numbers compare with numbers, text with text, truth values with truth values; a run that lacks the field, or has
+    another kind of value there, satisfies no comparison, ``!=`` included; nor does NaN. An estimator, a function or an
+    enum member compares by its qualified name, a value with an id by the id.
+
+    Args:
+        run: Row of the store.
+        where: Comparisons, as ``parse_where`` returns them.
+    """
+    return all(_holds(_value_of(run, comparison), comparison) for comparison in where)
+
+
+def varying_params(runs: Sequence[RunRecord]) -> tuple[str, ...]:
+    """Return the names of the params in which the runs differ, in the order in which they first occur.
+
+    Args:
+        runs: To compare; a param that only some of them have differs.
+    """
+    names = dict.fromkeys(name for run in runs for name in run.params)
+    return tuple(name for name in names if len({run.params.get(name) for run in runs}) > 1)
+
+
+def _value_of(run: RunRecord, comparison: Comparison) -> bool | float | str | None:
+    name = comparison.field
+    if comparison.kind == "metric":
+        return run.metrics.get(name)
+    if comparison.kind == "tag":
+        return run.tags.get(name)
+    if comparison.kind == "param":
+        return comparable_param(run.params[name]) if name in run.params else None
+    attributes: dict[str, str | int] = {
+        "status": run.status,
+        "outcome": run.outcome,
+        "cause": run.cause,
+        "experiment": run.experiment,
+        "name": run.name,
+        "attempt": run.attempt,
+        "test": run.test,
+    }
+    return attributes.get(name)
+
+
+def _holds(value: bool | float | str | None, comparison: Comparison) -> bool:
+    if value is None or _kind_of(value) is not _kind_of(comparison.value) or value != value:  # noqa: PLR0124 - NaN
+        return False
+    return _COMPARE[comparison.operator](value, comparison.value)
+
+
+def _kind_of(value: bool | float | str) -> type:
+    if isinstance(value, bool):
+        return bool
+    return str if isinstance(value, str) else float

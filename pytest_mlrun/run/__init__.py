@@ -1,0 +1,1 @@
+"""Offer the object that a test receives."""

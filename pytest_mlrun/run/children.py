@@ -1,0 +1,74 @@
+"""Record trials and replicates as runs with a parent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_mlrun.recorder.plan import RunPlan
+    from pytest_mlrun.recorder.recording import Recording
+
+
+@contextmanager
+def begin_child(parent: Recording, params: Mapping[str, object], *, seed: int, seed_source: str) -> Iterator[Recording]:
+    """Begin a child run, pin its generators, and finish it with the block.
+
+    The parent's generators go on afterwards as if the child had never drawn from them.
+    """
+    from pytest_mlrun.pillars.randomness import restore, save
+
+    recording = parent.begin_child(_plan_child(parent.plan, params, parent.id, seed, seed_source))
+    if not parent.plan.pinned:
+        with _finished(recording):
+            yield recording
+        return
+    state = save()
+    try:
+        with _finished(recording), recording.pinned():
+            yield recording
+    finally:
+        restore(state)
+
+
+@contextmanager
+def _finished(recording: Recording) -> Iterator[None]:
+    try:
+        yield
+    except GeneratorExit:
+        # The loop over replicates was left early: what was asked for is done.
+        recording.finish("passed")
+        raise
+    except BaseException as error:
+        if not recording.closed:
+            recording.finish("failed", error=error, text=_text_of(error))
+        raise
+    else:
+        recording.finish("passed")
+
+
+def _plan_child(parent: RunPlan, params: Mapping[str, object], parent_id: str, seed: int, seed_source: str) -> RunPlan:
+    from pytest_mlrun.rules.naming import check_param_names
+    from pytest_mlrun.rules.params import describe_param, show_param
+
+    check_param_names(params, parent.project.naming)
+    texts = {name: describe_param(name, value) for name, value in params.items()}
+    suffix = ",".join(f"{name}={show_param(text)}" for name, text in texts.items())
+    return replace(
+        parent,
+        name=f"{parent.name}/{suffix}" if suffix else f"{parent.name}/child",
+        parent_id=parent_id,
+        params={**parent.params, **texts},
+        seed=seed,
+        seed_source=seed_source,
+        data=(),
+        clean_tree="record",
+    )
+
+
+def _text_of(error: BaseException) -> str:
+    import traceback
+
+    return "".join(traceback.format_exception(error))

@@ -1,0 +1,103 @@
+"""Evaluate predictions: compute the metrics and keep the rows behind them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_mlrun.errors import MetricError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
+
+    from pytest_mlrun.recorder.recording import Recording
+
+ARROW = "application/vnd.apache.arrow.file"
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """Predictions on one split; see ``Run.evaluate`` for shapes."""
+
+    split: str
+    y_true: ArrayLike
+    y_out: ArrayLike
+    metrics: tuple[str, ...]
+    row_ids: ArrayLike | None
+    groups: ArrayLike | None
+    threshold: float
+    labels: ArrayLike | None
+
+
+def log_evaluation(recording: Recording, rows: Evaluation) -> dict[str, float]:
+    """Compute the metrics, store predictions, labels and confusion matrix, and return the metrics.
+
+    Raises:
+        MetricError: If a metric is unknown or undefined on these rows, or the columns differ in length.
+    """
+    import numpy as np
+
+    from pytest_mlrun.rules.metrics import compute_metrics
+
+    recording.refuse_if_closed()
+    y_true, y_out = np.asarray(rows.y_true), np.asarray(rows.y_out)
+    scores = compute_metrics(rows.metrics, y_true, y_out, threshold=rows.threshold, labels=rows.labels)
+    ids = np.arange(len(y_true)) if rows.row_ids is None else np.asarray(rows.row_ids)
+    columns = {"row_id": ids, "y_true": y_true}
+    if rows.groups is not None:
+        columns["group"] = np.asarray(rows.groups)
+    _check_lengths(columns, len(y_true), rows.split)
+    _store_rows(recording, rows.split, columns, y_out)
+    _store_confusion(recording, rows, y_true, y_out)
+    return scores
+
+
+def _check_lengths(columns: dict[str, NDArray[np.generic]], count: int, split: str) -> None:
+    for name, column in columns.items():
+        if len(column) != count:
+            raise MetricError(
+                f"{name} has {len(column)} rows, y_true has {count}",
+                where=f"evaluate({split!r})",
+                next_step="pass one entry a row, in the same order",
+            )
+
+
+def _store_rows(
+    recording: Recording, split: str, columns: dict[str, NDArray[np.generic]], y_out: NDArray[np.generic]
+) -> None:
+    from pytest_mlrun.store.tables import encode_table
+
+    # Labels are an object of their own: equal over all runs of a sweep, so they are stored once.
+    recording.add_bytes(f"labels/{split}.arrow", encode_table(columns, "arrow"), media_type=ARROW, role="labels")
+    out = (
+        {"y_out": y_out} if y_out.ndim == 1 else {f"y_out_{index}": y_out[:, index] for index in range(y_out.shape[1])}
+    )
+    recording.add_bytes(
+        _free_name(recording, f"predictions/{split}", ".arrow"),
+        encode_table({"row_id": columns["row_id"], **out}, "arrow"),
+        media_type=ARROW,
+        role="predictions",
+    )
+
+
+def _store_confusion(
+    recording: Recording, rows: Evaluation, y_true: NDArray[np.generic], y_out: NDArray[np.generic]
+) -> None:
+    from pytest_mlrun.rules.metrics import confusion, is_classification
+    from pytest_mlrun.run.files import add_dict
+
+    if not is_classification(rows.metrics):
+        return
+    classes, matrix = confusion(y_true, y_out, threshold=rows.threshold, labels=rows.labels)
+    name = _free_name(recording, f"confusion/{rows.split}", ".json")
+    add_dict(
+        recording, {"labels": list(classes), "matrix": matrix.tolist(), "rows": "true", "columns": "predicted"}, name
+    )
+
+
+def _free_name(recording: Recording, stem: str, suffix: str) -> str:
+    name, count = f"{stem}{suffix}", 2
+    while name in recording.artifacts:
+        name, count = f"{stem}-{count}{suffix}", count + 1
+    return name

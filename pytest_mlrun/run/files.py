@@ -1,0 +1,120 @@
+"""Turn what a test logs into files: JSON, text, tables, figures, models."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from pytest_mlrun.errors import ArtifactError
+
+if TYPE_CHECKING:
+    from pytest_mlrun.recorder.recording import Recording
+    from pytest_mlrun.records.run import Artifact
+
+TABLE_TYPES = {
+    ".parquet": "application/vnd.apache.parquet",
+    ".arrow": "application/vnd.apache.arrow.file",
+    ".csv": "text/csv",
+    ".json": "application/json",
+}
+
+
+def add_path(recording: Recording, path: Path, name: str | None) -> None:
+    """Store a file, or every file of a folder.
+
+    Raises:
+        ArtifactError: If there is no such file, or the folder is empty.
+    """
+    name = name or path.name
+    if path.is_file():
+        recording.add_file(name, path, media_type=_media_type(name), role="artifact")
+        return
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    if not files:
+        found = "an empty folder" if path.is_dir() else "no such file"
+        raise ArtifactError(
+            f"artifact {name!r}: {found}", where=str(path), next_step="write the file before logging it"
+        )
+    for file in files:
+        inner = f"{name}/{file.relative_to(path).as_posix()}"
+        recording.add_file(inner, file, media_type=_media_type(inner), role="artifact")
+
+
+def add_dict(recording: Recording, value: Mapping[str, object] | list[object], name: str) -> Artifact:
+    """Store a dictionary or list as JSON.
+
+    Raises:
+        ArtifactError: If JSON has no form for a value.
+    """
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False, default=_plain)
+    except (TypeError, ValueError) as error:
+        raise ArtifactError(
+            f"artifact {name!r} has no JSON form: {error}",
+            where=f"log_dict of run {recording.plan.name}",
+            next_step="convert the value first; a table goes to log_table",
+        ) from None
+    return recording.add_bytes(name, text.encode(), media_type="application/json", role="artifact")
+
+
+def add_text(recording: Recording, text: str, name: str) -> Artifact:
+    """Store text as UTF-8."""
+    media_type = _media_type(name) if PurePosixPath(name).suffix else "text/plain"
+    return recording.add_bytes(name, text.encode("utf-8", "backslashreplace"), media_type=media_type, role="artifact")
+
+
+def add_table(recording: Recording, table: object, name: str) -> Artifact:
+    """Store a table in the format that the name's suffix says.
+
+    Raises:
+        ArtifactError: If the suffix is not one of a table, or the object is not a table.
+    """
+    from pytest_mlrun.store.tables import encode_table
+
+    suffix = PurePosixPath(name).suffix
+    if suffix not in TABLE_TYPES:
+        raise ArtifactError(
+            f"table {name!r} needs a suffix that says its format",
+            where=f"log_table of run {recording.plan.name}",
+            next_step=f"end the name in {', '.join(TABLE_TYPES)}",
+        )
+    content = encode_table(table, suffix.removeprefix("."))
+    return recording.add_bytes(name, content, media_type=TABLE_TYPES[suffix], role="table")
+
+
+def add_figure(recording: Recording, figure: object, name: str) -> Artifact:
+    """Store a figure in the format that the name's suffix says."""
+    from pytest_mlrun.integrations.matplotlib import render_figure
+
+    suffix = PurePosixPath(name).suffix or ".png"
+    name = name if PurePosixPath(name).suffix else f"{name}{suffix}"
+    return recording.add_bytes(
+        name, render_figure(figure, suffix.removeprefix(".")), media_type=_media_type(name), role="figure"
+    )
+
+
+def add_model(recording: Recording, model: object, name: str) -> Artifact:
+    """Store a model in the safest format at hand; a pickle is labelled ``unsafe``."""
+    from pytest_mlrun.integrations.sklearn import encode_model
+
+    encoded = encode_model(model)
+    return recording.add_bytes(
+        f"{name}{encoded.suffix}", encoded.content, media_type=encoded.media_type, role="model", unsafe=encoded.unsafe
+    )
+
+
+def _media_type(name: str) -> str:
+    suffix = PurePosixPath(name).suffix
+    return TABLE_TYPES.get(suffix) or mimetypes.guess_type(name)[0] or "application/octet-stream"
+
+
+def _plain(value: object) -> object:
+    # numpy scalars and arrays, the values people log most, have both; everything else is refused by name.
+    for conversion in ("tolist", "item"):
+        method = getattr(value, conversion, None)
+        if callable(method):
+            return method()
+    raise TypeError(f"{type(value).__name__} is not JSON")

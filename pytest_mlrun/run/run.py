@@ -1,0 +1,380 @@
+"""The run: what a test logs to, reads from and asserts on."""
+
+from __future__ import annotations
+
+import struct
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Protocol
+
+from pytest_mlrun.errors import GateFailure, MetricError
+
+if TYPE_CHECKING:
+    import os
+
+    import numpy as np
+    from numpy.typing import ArrayLike
+
+    from pytest_mlrun.recorder.recording import Recording
+    from pytest_mlrun.records.run import Artifact
+    from pytest_mlrun.records.snapshot import Snapshot
+    from pytest_mlrun.records.verdict import Verdict
+    from pytest_mlrun.rules.gates import Gate
+
+
+_NOT_A_STEP = (struct.error, TypeError, OverflowError)
+
+
+class Number(Protocol):
+    """Anything that ``float()`` takes: a Python, numpy or torch scalar."""
+
+    def __float__(self) -> float: ...
+
+
+class Run:
+    """One attempt of one experiment, under way.
+
+    The fixture ``mlrun`` hands it to a test; ``pytest_mlrun.record`` to a script. What a call wrote survives the death
+    of the process as soon as the call returned.
+    """
+
+    def __init__(self, recording: Recording, *, tmp_path: Callable[[], Path] | None = None) -> None:
+        self._recording = recording
+        self._channels = recording.channels
+        self._values = recording.values
+        self._tmp_path = tmp_path or (lambda: Path(tempfile.mkdtemp(prefix="mlrun-")))
+        self._rng: np.random.Generator | None = None
+
+    def __repr__(self) -> str:
+        return f"<Run {self.name} {self.id[-8:]}>"
+
+    # -- what it is ------------------------------------------------------------------------------------------------
+
+    @property
+    def id(self) -> str:
+        """UUIDv7 of the run; its last 8 digits name it on the command line."""
+        return self._recording.id
+
+    @property
+    def name(self) -> str:
+        """Run name, from the template in ``mlrun.toml`` or the test's name."""
+        return self._recording.plan.name
+
+    @property
+    def experiment(self) -> str:
+        """Name of the experiment."""
+        return self._recording.plan.experiment
+
+    @property
+    def seed(self) -> int:
+        """Exactly the configured seed, 0 to 2**32 - 1: what every global generator started from."""
+        return self._recording.plan.seed
+
+    @property
+    def rng(self) -> np.random.Generator:
+        """A numpy generator of this run's own, started from its seed."""
+        if self._rng is None:
+            import numpy as np
+
+            self._rng = np.random.default_rng(self.seed)
+        return self._rng
+
+    @property
+    def data(self) -> Mapping[str, Snapshot]:
+        """Verified snapshots by the name they have in ``mlrun.toml``."""
+        from pytest_mlrun.run.snapshots import SnapshotsByName
+
+        return SnapshotsByName(self._recording)
+
+    @property
+    def params(self) -> Mapping[str, object]:
+        """Params recorded so far, as JSON values."""
+        from pytest_mlrun.rules.params import read_param
+
+        return MappingProxyType({name: read_param(text) for name, text in self._recording.params.items()})
+
+    @property
+    def metrics(self) -> Mapping[str, float]:
+        """Last value of every metric logged so far."""
+        return MappingProxyType(self._values)
+
+    @property
+    def tags(self) -> Mapping[str, str]:
+        """Tags set so far."""
+        return MappingProxyType(self._recording.tags)
+
+    @property
+    def tmp_path(self) -> Path:
+        """A temporary folder of this run's own."""
+        return self._tmp_path()
+
+    # -- params, tags ----------------------------------------------------------------------------------------------
+
+    def log_param(self, name: str, value: object) -> None:
+        """Record a param, once.
+
+        Raises:
+            ParamError: If the value has no stable description, or the param has another value already.
+            NamingError: If ``mlrun.toml`` refuses the name.
+        """
+        self.log_params({name: value})
+
+    def log_params(self, params: Mapping[str, object]) -> None:
+        """Record several params, each once; see ``log_param``."""
+        from pytest_mlrun.rules.naming import check_param_names
+        from pytest_mlrun.rules.params import describe_param
+
+        check_param_names(params, self._recording.plan.project.naming)
+        self._recording.write_params({name: describe_param(name, value) for name, value in params.items()})
+
+    def set_tag(self, key: str, value: str) -> None:
+        """Set a tag; a later value replaces an earlier one."""
+        self.set_tags({key: value})
+
+    def set_tags(self, tags: Mapping[str, str]) -> None:
+        """Set several tags.
+
+        Raises:
+            NamingError: If ``mlrun.toml`` has a vocabulary that lacks a tag or its value.
+        """
+        from pytest_mlrun.rules.naming import check_tag
+
+        texts = {key: str(value) for key, value in tags.items()}
+        for key, value in texts.items():
+            check_tag(key, value, self._recording.plan.project.naming)
+        self._recording.write_tags(texts)
+
+    # -- metrics ---------------------------------------------------------------------------------------------------
+
+    def log_metric(self, name: str, value: float | Number, step: int | None = None) -> None:
+        """Record a metric: a summary value, or with ``step`` a point of its series.
+
+        NaN and infinities are stored; NaN satisfies no gate.
+
+        Raises:
+            MetricError: If the value is not a number, the step not a whole one, or the name not allowed.
+        """
+        # This is the hot path: one lookup, one write into mapped memory, no allocation beyond the value itself.
+        if name not in self._channels:
+            self._recording.open_channels((name,))
+        if type(value) is not float:
+            value = _as_float(name, value)
+        try:
+            self._recording.append(self._channels[name], value, step)
+        except _NOT_A_STEP:
+            raise MetricError(
+                f"step of {name!r} is not a whole number: {step!r}",
+                where=f"run {self.name}",
+                next_step="pass step=int(...), or put the fraction into another metric",
+            ) from None
+        self._values[name] = value
+        if value != value:  # noqa: PLR0124 - NaN is the only number that differs from itself
+            self._recording.note_nan(name, step)
+
+    def log_metrics(self, metrics: Mapping[str, float | Number], step: int | None = None) -> None:
+        """Record several metrics at one step; see ``log_metric``."""
+        self._recording.open_channels(tuple(metrics))
+        for name, value in metrics.items():
+            self.log_metric(name, value, step)
+
+    # -- artifacts -------------------------------------------------------------------------------------------------
+
+    def log_artifact(self, path: str | os.PathLike[str], name: str | None = None) -> None:
+        """Store a copy of a file, or of every file of a folder, under ``name`` (default: its own name)."""
+        from pytest_mlrun.run.files import add_path
+
+        add_path(self._recording, Path(path), name)
+
+    def log_dict(self, dictionary: Mapping[str, object] | list[object], name: str) -> Artifact:
+        """Store a dictionary or list as JSON."""
+        from pytest_mlrun.run.files import add_dict
+
+        return add_dict(self._recording, dictionary, name)
+
+    def log_text(self, text: str, name: str) -> Artifact:
+        """Store text as UTF-8."""
+        from pytest_mlrun.run.files import add_text
+
+        return add_text(self._recording, text, name)
+
+    def log_table(self, table: object, name: str = "table.parquet") -> Artifact:
+        """Store a table: a mapping of columns, a list of rows, or a pandas, polars or Arrow table.
+
+        The suffix of the name says the format: ``.parquet``, ``.arrow``, ``.csv`` or ``.json``.
+        """
+        from pytest_mlrun.run.files import add_table
+
+        return add_table(self._recording, table, name)
+
+    def log_figure(self, figure: object, name: str = "figure.png") -> Artifact:
+        """Store a matplotlib figure (or anything with ``savefig``); the suffix says the format."""
+        from pytest_mlrun.run.files import add_figure
+
+        return add_figure(self._recording, figure, name)
+
+    def log_model(self, model: object, name: str = "model") -> Artifact:
+        """Store a fitted model: with skops where it is installed, else pickled and labelled ``unsafe``."""
+        from pytest_mlrun.run.files import add_model
+
+        return add_model(self._recording, model, name)
+
+    def log_split(self, **rows: ArrayLike) -> None:
+        """Record which rows each split holds: ``log_split(train=ids, val=ids)``.
+
+        Only digests and counts are kept.
+
+        Raises:
+            DataError: If a row is in two splits, or twice in one.
+        """
+        from pytest_mlrun.run.splits import add_splits
+
+        add_splits(self._recording, rows)
+
+    def evaluate(
+        self,
+        split: str,
+        y_true: ArrayLike,
+        y_pred_or_score: ArrayLike,
+        *,
+        metrics: list[str] | tuple[str, ...],
+        row_ids: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+        threshold: float = 0.5,
+        labels: ArrayLike | None = None,
+    ) -> dict[str, float]:
+        """Compute metrics on a split, log each as ``<split>_<metric>``, and keep the rows behind them.
+
+        Args:
+            split: Name of the split, such as ``val``.
+            y_true: True labels or values, shape ``(n,)``.
+            y_pred_or_score: Scores ``(n,)`` or ``(n, k)``, or predicted labels or values ``(n,)``.
+            metrics: Names such as ``roc_auc``, ``log_loss``, ``rmse``; scikit-learn's spellings are accepted.
+            row_ids: Identity of each row; default its position.
+            groups: Group of each row, such as the user it belongs to.
+            threshold: Score from which a row counts as positive.
+            labels: Classes in the order of the score columns.
+
+        Returns:
+            Metric name, without the split, to value.
+
+        Raises:
+            MetricError: If a metric is unknown or undefined on these rows.
+        """
+        from pytest_mlrun.run.evaluation import Evaluation, log_evaluation
+
+        rows = Evaluation(split, y_true, y_pred_or_score, tuple(metrics), row_ids, groups, threshold, labels)
+        scores = log_evaluation(self._recording, rows)
+        self.log_metrics({f"{split}_{name}": value for name, value in scores.items()})
+        return scores
+
+    # -- child runs ------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def child(self, **params: object) -> Iterator[Run]:
+        """Record one trial of a search as a run of its own: ``with mlrun.child(depth=3) as run: ...``.
+
+        It starts from this run's seed and finishes with the block; the generators of this run go on undisturbed.
+        """
+        from pytest_mlrun.run.children import begin_child
+
+        with begin_child(self._recording, params, seed=self.seed, seed_source="given") as recording:
+            yield Run(recording, tmp_path=self._tmp_path)
+
+    def seeds(self, count: int) -> Iterator[Run]:
+        """Repeat a training under ``count`` seeds derived from this run's: ``for run in mlrun.seeds(5): ...``.
+
+        Each pass is a child run with the param ``replicate``.
+        """
+        from pytest_mlrun.pillars.randomness import derive_seed
+        from pytest_mlrun.run.children import begin_child
+
+        for index in range(count):
+            seed = derive_seed(self.seed, "replicate", str(index))
+            with begin_child(self._recording, {"replicate": index}, seed=seed, seed_source="derived") as recording:
+                yield Run(recording, tmp_path=self._tmp_path)
+
+    # -- gates -----------------------------------------------------------------------------------------------------
+
+    def floor(self, metric: str, minimum: float, *, at: str | int = "last") -> Gate:
+        """Build the gate of ``assert_floor`` without enforcing it."""
+        from pytest_mlrun.rules.gates import Gate
+
+        return Gate("floor", metric, minimum, at=at, primary=metric == self._recording.plan.primary)
+
+    def ceiling(self, metric: str, maximum: float, *, at: str | int = "last") -> Gate:
+        """Build the gate of ``assert_ceiling`` without enforcing it."""
+        return replace(self.floor(metric, maximum, at=at), kind="ceiling")
+
+    def judge(self, gate: Gate) -> Verdict:
+        """Judge a gate on this run and record the verdict, whatever it is."""
+        from pytest_mlrun.run.gates import judge_gate
+
+        return judge_gate(self._recording, gate)
+
+    def assert_floor(
+        self, metric: str | Mapping[str, float], minimum: float | None = None, *, at: str | int = "last"
+    ) -> Verdict:
+        """Fail unless the metric is at least ``minimum``.
+
+        Args:
+            metric: Name of the metric; or several with their minimum, all judged before any of them fails the test.
+            minimum: Smallest value that passes.
+            at: Which value of a series is read: ``last``, ``best``, or a step.
+
+        Returns:
+            The verdict (of several gates, the first).
+
+        Raises:
+            GateFailure: Naming every gate that failed.
+            MetricError: If a metric was never logged.
+        """
+        __tracebackhide__ = True
+        return self.assert_all(*(self.floor(name, bound, at=at) for name, bound in _bounds(metric, minimum)))
+
+    def assert_ceiling(
+        self, metric: str | Mapping[str, float], maximum: float | None = None, *, at: str | int = "last"
+    ) -> Verdict:
+        """Fail unless the metric is at most ``maximum``; see ``assert_floor``."""
+        __tracebackhide__ = True
+        return self.assert_all(*(self.ceiling(name, bound, at=at) for name, bound in _bounds(metric, maximum)))
+
+    def assert_all(self, *gates: Gate) -> Verdict:
+        """Judge several gates and fail once, naming every one that failed."""
+        __tracebackhide__ = True
+        from pytest_mlrun.rules.gates import failure
+
+        verdicts = [self.judge(gate) for gate in gates]
+        broken = [verdict for verdict in verdicts if not verdict.passed]
+        if broken:
+            error: GateFailure = failure(broken)
+            raise error
+        return verdicts[0]
+
+
+def _bounds(metric: str | Mapping[str, float], bound: float | None) -> list[tuple[str, float]]:
+    if isinstance(metric, Mapping):
+        if bound is not None or not metric:
+            raise MetricError(
+                "a gate takes one metric and its bound, or a mapping of them",
+                next_step='write assert_floor("auc", 0.9) or assert_floor({"auc": 0.9, "recall": 0.8})',
+            )
+        return list(metric.items())
+    if bound is None:
+        raise MetricError(f"the gate on {metric!r} has no bound", next_step=f'write assert_floor("{metric}", 0.9)')
+    return [(metric, bound)]
+
+
+def _as_float(name: str, value: float | Number) -> float:
+    try:
+        if isinstance(value, (str, bytes, bytearray)):
+            raise TypeError
+        return float(value)
+    except (TypeError, ValueError, OverflowError):
+        raise MetricError(
+            f"metric {name!r} is not a number: {value!r} ({type(value).__name__})",
+            next_step="pass one number; a table goes to log_table, a text to set_tag",
+        ) from None

@@ -1,0 +1,339 @@
+"""Drive the runs of one pytest process: begin, pin, observe, finish, collect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from pytest_mlrun.errors import MarkerError, MlrunError
+from pytest_mlrun.experiment import check_item, is_experiment, plan_item, plan_module, read_marker_of, seed_of
+from pytest_mlrun.recorder.recorder import Recorder
+from pytest_mlrun.run.run import Run
+
+if TYPE_CHECKING:
+    from pytest_mlrun.options import Settings
+    from pytest_mlrun.recorder.recording import Recording
+    from pytest_mlrun.records.project import Project
+    from pytest_mlrun.records.run import Outcome, RunRecord
+    from pytest_mlrun.records.snapshot import Snapshot
+
+_RECORDING = pytest.StashKey["Recording"]()
+_ENDING = pytest.StashKey["Ending"]()
+_SEVERITY = {"passed": 0, "skipped": 1, "failed": 2, "error": 3}
+
+
+class Ending:
+    """The worst that was observed of a test so far."""
+
+    def __init__(self) -> None:
+        self.outcome: Outcome = "passed"
+        self.error: BaseException | None = None
+        self.text = ""
+        self.phase = "call"
+
+    def observe(self, outcome: Outcome, error: BaseException | None, text: str, phase: str) -> None:
+        """Keep the observation if it is worse than what is known."""
+        if _SEVERITY[outcome] > _SEVERITY[self.outcome]:
+            self.outcome, self.error, self.text, self.phase = outcome, error, text, phase
+
+
+class ExperimentSession:
+    """Everything that one process knows about its experiments.
+
+    Args:
+        config: The pytest configuration.
+        settings: The options in force.
+        session_id: Shared by controller and workers.
+        worker: Name of the xdist worker, if this is one.
+    """
+
+    def __init__(self, config: pytest.Config, settings: Settings, *, session_id: str, worker: str | None) -> None:
+        self.settings = settings
+        self.session_id = session_id
+        self.finished: list[RunRecord] = []
+        self.reported: list[RunRecord] = []
+        self.recovered = 0
+        self._rootpath = config.rootpath
+        self._worker = worker
+        self._recorder = Recorder(settings.store, session_id=session_id, argv=(config.invocation_params.args))
+        self._projects: dict[Path, Project] = {}
+        self._snapshots: dict[tuple[Path, str], Snapshot] = {}
+
+    # -- runs of tests ---------------------------------------------------------------------------------------------
+
+    def begin(self, item: pytest.Item) -> None:
+        """Begin the item's run, if it has one, and verify what it rests on."""
+        if not is_experiment(item) or not isinstance(item, pytest.Function):
+            return
+        item.stash[_ENDING] = Ending()
+        with _failing():
+            check_item(item)
+            if "mlrun" not in item.fixturenames:
+                return
+            plan = plan_item(item, self.settings, self.project_of(item.path))
+            item.stash[_RECORDING] = recording = self._recorder.begin(plan)
+            recording.write_context({"worker": self._worker, "nodeid": item.nodeid})
+            recording.verify_pillars()
+
+    def run_of(self, request: pytest.FixtureRequest) -> Run:
+        """Return the run that the ``mlrun`` fixture hands out.
+
+        Raises:
+            MarkerError: If the fixture was asked for in a way that left no time to begin a run.
+        """
+        recording = request.node.stash.get(_RECORDING, None)
+        if recording is None:
+            raise MarkerError(
+                f"{request.node.name}: mlrun was asked for after the test had begun",
+                where=request.node.nodeid,
+                next_step="take mlrun as an argument of the test or of a fixture it uses, not through getfixturevalue",
+            )
+        path = request.getfixturevalue("tmp_path")
+        return Run(recording, tmp_path=lambda: path)
+
+    @contextmanager
+    def module_run(self, request: pytest.FixtureRequest) -> Iterator[Run]:
+        """Record the run that the tests of a module share."""
+        node = request.node
+        with _failing():
+            plan = plan_module(node, self.settings, self.project_of(node.path))
+            recording = self._recorder.begin(plan)
+            node.stash[_RECORDING], node.stash[_ENDING] = recording, Ending()
+            recording.write_context({"worker": self._worker, "nodeid": node.nodeid})
+            recording.verify_pillars()
+        factory = request.getfixturevalue("tmp_path_factory")
+        try:
+            yield Run(recording, tmp_path=lambda: factory.mktemp("mlrun_module", numbered=True))
+        finally:
+            self._finish(node)
+
+    # -- phases ----------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def calling(self, item: pytest.Item) -> Iterator[None]:
+        """Pin the generators around the body of a test, and judge its marker's gates when it returned."""
+        recordings = self._recordings_of(item)
+        if not recordings:
+            with self._pinned_alone(item), _trimmed():
+                yield
+            return
+        with recordings[0].pinned(), _trimmed():
+            yield
+        marker = read_marker_of(item)
+        if marker.floors or marker.ceilings:
+            from pytest_mlrun.run.gates import judge_marker
+
+            with _failing():
+                judge_marker(recordings[0], marker.floors or {}, marker.ceilings or {})
+
+    @contextmanager
+    def setting_up(self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> Iterator[None]:
+        """Pin the generators around a fixture, so that its value depends on no test that ran before."""
+        from pytest_mlrun.pillars.randomness import derive_seed, pin, restore, save
+
+        state = save()
+        pin(
+            derive_seed(
+                seed_of(request.node, self.settings),
+                "fixture",
+                fixturedef.argname,
+                str(getattr(request, "param_index", 0)),
+            )
+        )
+        try:
+            with _trimmed():
+                yield
+        finally:
+            restore(state)
+
+    def observe(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
+        """Take note of a phase's outcome; after the last one, finish the run."""
+        error = call.excinfo.value if call.excinfo else None
+        outcome = _outcome_of(error, report)
+        for node in (item, item.getparent(pytest.Module)):
+            ending = node.stash.get(_ENDING, None) if node is not None else None
+            if ending is not None and outcome != "passed":
+                ending.observe(outcome, getattr(error, "mlrun_cause", error), report.longreprtext, call.when)
+        if call.when == "teardown":
+            self._finish_reported(item, report)
+
+    def _finish_reported(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        try:
+            record = self._finish(item)
+        except MlrunError as failure:
+            # The run could not be written to its end: the test must not look as if it had been recorded.
+            report.outcome, report.longrepr = "failed", str(failure)
+            return
+        if record is not None and self.settings.junit:
+            report.user_properties.extend(_properties(record))
+
+    def _finish(self, node: pytest.Item | pytest.Collector) -> RunRecord | None:
+        recording, ending = node.stash.get(_RECORDING, None), node.stash.get(_ENDING, None)
+        if recording is None or ending is None or recording.closed:
+            return None
+        del node.stash[_RECORDING]
+        record = recording.finish(ending.outcome, error=ending.error, text=ending.text, phase=ending.phase)
+        self.finished.extend(recording.family())
+        return record
+
+    # -- pins alone ------------------------------------------------------------------------------------------------
+
+    def seed_of(self, item: pytest.Item) -> int:
+        """Return the seed that the item's generators start from."""
+        with _failing():
+            return seed_of(item, self.settings)
+
+    def snapshots_of(self, item: pytest.Item) -> Mapping[str, Snapshot]:
+        """Verify and return the snapshots that the item's marker names."""
+        from pytest_mlrun.recorder.snapshots import find_snapshot
+
+        project = self.project_of(item.path)
+        with _failing():
+            for name in read_marker_of(item).data or ():
+                key = (project.root, name)
+                if key not in self._snapshots:
+                    # Without --mlrun nothing may be written, so there is no cache on disk to ask.
+                    shared = self._recorder.store.shared if self.settings.mlrun else None
+                    self._snapshots[key] = find_snapshot(project, name, shared=shared)
+            return {name: self._snapshots[project.root, name] for name in read_marker_of(item).data or ()}
+
+    def clean_commit_of(self, item: pytest.Item) -> str:
+        """Return the commit of the item's git tree, which must have no uncommitted changes."""
+        from pytest_mlrun.pillars.code import find_code, require_clean
+        from pytest_mlrun.records.names import COMMITTED_FILES
+
+        with _failing():
+            state = find_code(self.project_of(item.path).root, own_files=(*COMMITTED_FILES, self.settings.store.name))
+            require_clean(state)
+            return str(state.commit)
+
+    def project_of(self, path: Path) -> Project:
+        """Return what the nearest ``mlrun.toml`` says."""
+        from pytest_mlrun.project import find_project
+
+        folder = path if path.is_dir() else path.parent
+        if folder not in self._projects:
+            stop = self._rootpath if folder.is_relative_to(self._rootpath) else folder
+            self._projects[folder] = find_project(folder, stop=stop)
+        return self._projects[folder]
+
+    @contextmanager
+    def _pinned_alone(self, item: pytest.Item) -> Iterator[None]:
+        from pytest_mlrun.pillars.randomness import pin, pinned_imports
+
+        seed = seed_of(item, self.settings)
+        pin(seed)
+        with pinned_imports(seed):
+            yield
+
+    # -- the end ---------------------------------------------------------------------------------------------------
+
+    def take_finished(self) -> list[RunRecord]:
+        """Return the runs that finished since the last call."""
+        finished, self.finished = self.finished, []
+        return finished
+
+    def close(self) -> None:
+        """Finish what was interrupted and seal this process's log."""
+        self.finished.extend(self._recorder.close())
+
+    def recover(self) -> list[RunRecord]:
+        """Seal the logs of processes that died; return the runs of this session that they left."""
+        if not self.settings.store.exists():
+            return []
+        from pytest_mlrun.store.store import Store
+
+        store = Store.open(self.settings.store)
+        recovered = store.recover()
+        store.shared.forget(self.session_id)
+        known = {run.run_id for run in self.reported}
+        ours = [run for run in recovered if run.session_id == self.session_id]
+        self.recovered = len(recovered) - len(ours)
+        return [run for run in ours if run.run_id not in known]
+
+    def write_summary(self, reporter: pytest.TerminalReporter, *, verbosity: int) -> None:
+        """Write the table of this session's runs."""
+        from pytest_mlrun.report.terminal import render_summary
+
+        if not self.reported:
+            return
+        leaderboards = {
+            name: board for project in self._known_projects() for name, board in project.leaderboards.items()
+        }
+        lines = render_summary(
+            self.reported,
+            verbosity=verbosity,
+            width=reporter.fullwidth,
+            leaderboards=leaderboards,
+            store_path=self.settings.store,
+            recovered=self.recovered,
+        )
+        for text, markup in lines:
+            reporter.write_line(text, **markup)
+
+    def _known_projects(self) -> list[Project]:
+        # Under xdist the controller collected nothing: the runs say which folders to look in.
+        for run in self.reported:
+            path = run.context.get("project")
+            if path is not None:
+                self.project_of(Path(json.loads(path)))
+        return list(self._projects.values())
+
+    def _recordings_of(self, item: pytest.Item) -> list[Recording]:
+        nodes = (item, item.getparent(pytest.Module))
+        found = [node.stash.get(_RECORDING, None) for node in nodes if node is not None]
+        return [recording for recording in found if recording is not None]
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    """Turn an error of ours into a failure that shows its text and no traceback."""
+    failure: pytest.fail.Exception
+    try:
+        yield
+    except MlrunError as error:
+        failure = pytest.fail.Exception(str(error), pytrace=False)
+        failure.mlrun_cause = error  # type: ignore[attr-defined]
+    else:
+        return
+    # Raised outside the except block: pytest would print the chained exception a second time.
+    raise failure
+
+
+@contextmanager
+def _trimmed() -> Iterator[None]:
+    """Cut our own frames off the end of a traceback, so that it ends in the user's line."""
+    try:
+        yield
+    except MlrunError as error:
+        last, entry = None, error.__traceback__
+        while entry is not None:
+            if not entry.tb_frame.f_globals.get("__name__", "").startswith("pytest_mlrun."):
+                last = entry
+            entry = entry.tb_next
+        if last is not None:
+            last.tb_next = None
+        raise
+
+
+def _outcome_of(error: BaseException | None, report: pytest.TestReport) -> Outcome:
+    if isinstance(error, pytest.skip.Exception):
+        return "skipped"
+    if error is None and not report.failed:
+        return "passed"
+    return "failed" if report.when == "call" else "error"
+
+
+def _properties(record: RunRecord) -> list[tuple[str, object]]:
+    return [
+        ("mlrun_id", record.run_id),
+        ("mlrun_experiment", record.experiment),
+        *((f"mlrun_param_{name}", text) for name, text in record.params.items()),
+        *((f"mlrun_metric_{name}", value) for name, value in record.metrics.items()),
+        *((f"mlrun_gate_{verdict.gate}_{verdict.metric}", verdict.decision) for verdict in record.gates),
+    ]

@@ -1,0 +1,204 @@
+"""Name the files of a store, and open or create one."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_mlrun.errors import StoreDamagedError, StoreError, StoreFormatError
+from pytest_mlrun.store.files import Steps, aside, install, read_bytes, sync_folder, writing
+
+FORMAT = (0, 1)
+"""Layout of the store: (major, minor). While major is 0, another minor is another format."""
+
+
+def make_uuid7() -> str:
+    """Make a UUIDv7: text that sorts by time of creation.
+
+    Returns:
+        36 characters, lower case.
+    """
+    milliseconds = time.time_ns() // 1_000_000
+    noise = int.from_bytes(os.urandom(10), "big")
+    number = (milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | (noise >> 68 & 0xFFF) << 64 | 0b10 << 62 | noise & (1 << 62) - 1
+    text = f"{number:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+@dataclass(frozen=True, slots=True)
+class LogFiles:
+    """The files of one writing process, all named after its log."""
+
+    root: Path
+    log: str
+
+    @property
+    def lock(self) -> Path:
+        """Held by the writing process; taken before the log exists, removed after it is gone."""
+        return self.root / "live" / f"{self.log}.lock"
+
+    @property
+    def events(self) -> Path:
+        """The Arrow IPC stream of events."""
+        return self.root / "live" / f"{self.log}.arrows"
+
+    @property
+    def points(self) -> Path:
+        """The mapped points of unfinished runs."""
+        return self.root / "live" / f"{self.log}.points"
+
+    @property
+    def segment(self) -> Path:
+        """The run rows, once sealed. The name is the log's: sealing twice overwrites, never adds."""
+        return self.root / "seg" / f"{self.log}.arrow"
+
+    @property
+    def series(self) -> Path:
+        """The series rows, once sealed."""
+        return self.root / "pts" / f"{self.log}.arrow"
+
+    @property
+    def damaged(self) -> Path:
+        """Where a log with unreadable bytes in its middle is kept after sealing."""
+        return self.root / "damaged" / f"{self.log}.arrows"
+
+    def temporary(self, kind: str) -> Path:
+        """Name a file to write aside.
+
+        Args:
+            kind: ``seg`` or ``pts``.
+
+        Returns:
+            A path used only by who holds the log's lock.
+        """
+        return self.root / "tmp" / f"{self.log}.{kind}"
+
+
+def list_logs(root: Path) -> list[str]:
+    """List the live logs.
+
+    Args:
+        root: The store's folder.
+
+    Returns:
+        Their ids, oldest first.
+    """
+    return _stems(root / "live", ".arrows")
+
+
+def list_segments(root: Path) -> list[str]:
+    """List the segments.
+
+    Args:
+        root: The store's folder.
+
+    Returns:
+        Their ids, oldest first.
+    """
+    return _stems(root / "seg", ".arrow")
+
+
+def list_leftovers(root: Path) -> list[str]:
+    """List lock and points files whose log is gone, as a kill in the middle of removal leaves them.
+
+    Args:
+        root: The store's folder.
+
+    Returns:
+        Ids of the vanished logs.
+    """
+    leftover = {*_stems(root / "live", ".lock"), *_stems(root / "live", ".points")}
+    return sorted(leftover.difference(list_logs(root)))
+
+
+def _stems(folder: Path, suffix: str) -> list[str]:
+    try:
+        names = os.listdir(folder)  # noqa: PTH208 - hundreds of names: Path objects would cost more than the listing
+    except FileNotFoundError:
+        return []
+    return sorted(name.removesuffix(suffix) for name in names if name.endswith(suffix))
+
+
+def open_folder(path: Path, *, create: bool, steps: Steps) -> str:
+    """Check that a folder is a store this version reads, making it one if asked.
+
+    Args:
+        path: The store's folder.
+        create: Whether a missing store is created.
+        steps: Named instants.
+
+    Returns:
+        The store's id.
+
+    Raises:
+        StoreError: There is no store, or the path is not a folder.
+        StoreWriteError: The store cannot be created.
+        StoreFormatError: The store is of a newer format.
+        StoreDamagedError: ``mlrun.json`` cannot be read.
+    """
+    if path.exists() and not path.is_dir():
+        raise StoreError(
+            f"the run store must be a folder: {path.name} is a file",
+            where=str(path),
+            next_step="choose another folder: pytest --mlrun --mlrun-store PATH",
+        )
+    about = path / "mlrun.json"
+    try:
+        exists = about.exists()
+    except OSError as error:
+        raise StoreError(
+            f"the run store cannot be read: {os.strerror(error.errno or 0)}",
+            where=str(path),
+            next_step="check the permissions of the folders above it",
+        ) from error
+    if not exists:
+        if not create:
+            raise StoreError(
+                f"there is no run store in {path.name or path}", where=str(path), next_step="record a first run: pytest --mlrun"
+            )
+        _create(path, about, steps=steps)
+    return _read_about(about)
+
+
+def _create(path: Path, about: Path, *, steps: Steps) -> None:
+    from pytest_mlrun.store.locks import hold
+
+    with writing(path):
+        path.mkdir(parents=True, exist_ok=True)
+    # Eight workers meet an empty folder at once: without the lock each would write an id of its own.
+    with hold(path / "create.lock", timeout_s=60):
+        if about.exists():
+            return
+        with writing(path):
+            for name in ("live", "seg", "pts", "tmp"):
+                (path / name).mkdir(exist_ok=True)
+            (path / ".gitignore").write_text("*\n", encoding="utf-8")
+        text = json.dumps({"format": f"{FORMAT[0]}.{FORMAT[1]}", "store_id": make_uuid7()}) + "\n"
+        with aside(path / "tmp" / "mlrun.json") as temporary:
+            temporary.write_text(text, encoding="utf-8")
+        install(temporary, about, steps=steps)
+        with writing(path):
+            sync_folder(path.parent)
+
+
+def _read_about(about: Path) -> str:
+    try:
+        content = json.loads(read_bytes(about))
+        major, minor = (int(part) for part in str(content["format"]).split("."))
+        store_id = str(content["store_id"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise StoreDamagedError(
+            "the run store's mlrun.json cannot be read",
+            where=str(about),
+            next_step="restore the file from a copy of the store; the runs themselves are untouched",
+        ) from error
+    if major > FORMAT[0] or (major == 0 and minor > FORMAT[1]):
+        raise StoreFormatError(
+            f"the run store has format {major}.{minor}; this version reads up to {FORMAT[0]}.{FORMAT[1]}",
+            where=str(about),
+            next_step="upgrade: pip install --upgrade pytest-mlrun",
+        )
+    return store_id

@@ -1,0 +1,309 @@
+"""Keep files by the digest of their content."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from pytest_mlrun.errors import ArtifactError, StoreDamagedError, StoreError
+from pytest_mlrun.records.identity import new_id
+from pytest_mlrun.store.files import sync_folder, writing
+
+_DIGEST: Final = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
+_CHUNK_BYTES: Final = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """Content that is on disk and hashed, but not yet an object.
+
+    Attributes:
+        digest: ``sha256:<hex>`` of the bytes.
+        size_bytes: Number of bytes.
+        temporary: Where the bytes lie; None while an equal object makes writing them unnecessary.
+        content: The bytes, where ``temporary`` is None.
+    """
+
+    digest: str
+    size_bytes: int
+    temporary: Path | None
+    content: bytes = field(default=b"", repr=False)
+
+
+class Objects:
+    """The objects of one store: ``objects/<2 hex>/<62 hex>``, read-only files that never change.
+
+    A reference to an object is written between ``stage_*`` and ``publish``. Publishing looks for the object only then,
+    so a collector that saw no reference cannot take away an object that the new reference counts on.
+
+    Args:
+        store: The store's folder.
+    """
+
+    def __init__(self, store: Path) -> None:
+        self._folder = store / "objects"
+        self._temporary = store / "tmp"
+
+    def stage_bytes(self, content: bytes) -> Staged:
+        """Hash bytes and write them aside.
+
+        Args:
+            content: The bytes.
+
+        Returns:
+            What ``publish`` or ``discard`` takes.
+
+        Raises:
+            StoreWriteError: The operating system refused.
+        """
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        if self.verify(digest):
+            return Staged(digest, len(content), None, content)
+        return self._copy(io.BytesIO(content))
+
+    def stage_file(self, path: Path) -> Staged:
+        """Hash a file while copying it aside.
+
+        Args:
+            path: The file.
+
+        Returns:
+            What ``publish`` or ``discard`` takes.
+
+        Raises:
+            ArtifactError: The file cannot be read.
+            StoreWriteError: The operating system refused the write.
+        """
+        try:
+            source = path.open("rb")
+        except OSError as error:
+            raise _unreadable_source(path, error) from error
+        with source:
+            return self._copy(source, source_path=path)
+
+    def publish(self, staged: Staged) -> None:
+        """Make staged content an object, durably, unless an intact equal one exists.
+
+        Args:
+            staged: What ``stage_bytes`` or ``stage_file`` returned.
+
+        Raises:
+            StoreWriteError: The operating system refused.
+        """
+        if self.verify(staged.digest):
+            self.discard(staged)
+            return
+        temporary = staged.temporary
+        if temporary is None:
+            temporary = self._copy(io.BytesIO(staged.content)).temporary
+        if temporary is None:
+            raise TypeError("staged content has neither file nor bytes")
+        target = self.path(staged.digest)
+        with writing(target):
+            self._make_folder(target.parent)
+            temporary.replace(target)
+            sync_folder(target.parent)
+
+    def discard(self, staged: Staged) -> None:
+        """Remove staged content that will not become an object.
+
+        Args:
+            staged: What ``stage_bytes`` or ``stage_file`` returned.
+        """
+        if staged.temporary is not None:
+            with suppress(OSError):
+                staged.temporary.unlink()
+
+    def put_bytes(self, content: bytes) -> tuple[str, int]:
+        """Store bytes.
+
+        Args:
+            content: The bytes.
+
+        Returns:
+            Digest and number of bytes.
+
+        Raises:
+            StoreWriteError: The operating system refused.
+        """
+        return self._put(self.stage_bytes(content))
+
+    def put_file(self, path: Path) -> tuple[str, int]:
+        """Store a copy of a file.
+
+        Args:
+            path: The file.
+
+        Returns:
+            Digest and number of bytes.
+
+        Raises:
+            ArtifactError: The file cannot be read.
+            StoreWriteError: The operating system refused the write.
+        """
+        return self._put(self.stage_file(path))
+
+    def path(self, digest: str) -> Path:
+        """Say where an object lies, or would lie.
+
+        Args:
+            digest: ``sha256:<hex>``.
+
+        Returns:
+            A path inside the store, whatever the text given.
+
+        Raises:
+            StoreDamagedError: The text is not a digest, as in a record that was tampered with.
+        """
+        match = _DIGEST.fullmatch(digest)
+        if match is None:
+            raise StoreDamagedError(
+                f"not the digest of an object: {digest[:80]!r}",
+                where=str(self._folder),
+                next_step="find the record that says so: pytest-mlrun verify",
+            )
+        return self._folder / match[1] / match[2]
+
+    def read(self, digest: str) -> bytes:
+        """Return the bytes of an object, verified.
+
+        Args:
+            digest: ``sha256:<hex>``.
+
+        Returns:
+            The bytes.
+
+        Raises:
+            StoreDamagedError: The object is missing, or its bytes are not those that were stored.
+            StoreError: The object cannot be read.
+        """
+        path = self.path(digest)
+        try:
+            content = path.read_bytes()
+        except FileNotFoundError as error:
+            raise StoreDamagedError(
+                f"an object is missing: {_short(digest)}",
+                where=str(path),
+                next_step="copy the store again, with its objects folder; see what else is missing: pytest-mlrun verify",
+            ) from error
+        except OSError as error:
+            raise StoreError(
+                f"an object cannot be read: {os.strerror(error.errno or 0)}",
+                where=str(path),
+                next_step="check the file's permissions",
+            ) from error
+        found = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        if found != digest:
+            raise StoreDamagedError(
+                f"an object is damaged: expected {_short(digest)}, found {_short(found)}",
+                where=str(path),
+                next_step="restore it from a copy of the store; see what else is damaged: pytest-mlrun verify",
+            )
+        return content
+
+    def verify(self, digest: str) -> bool:
+        """Say whether an object exists and its bytes are those that were stored.
+
+        Args:
+            digest: ``sha256:<hex>``.
+
+        Returns:
+            False if it is missing, damaged or unreadable.
+
+        Raises:
+            StoreDamagedError: The text is not a digest.
+        """
+        try:
+            with self.path(digest).open("rb") as file:
+                return digest == f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        except OSError:
+            return False
+
+    def __contains__(self, digest: object) -> bool:
+        return isinstance(digest, str) and _DIGEST.fullmatch(digest) is not None and self.path(digest).is_file()
+
+    def __iter__(self) -> Iterator[str]:
+        """Yield the digests of all objects, sorted; files that are no objects are passed over."""
+        for folder in _names(self._folder):
+            for name in _names(self._folder / folder):
+                digest = f"sha256:{folder}{name}"
+                if len(folder) == 2 and _DIGEST.fullmatch(digest):
+                    yield digest
+
+    def _put(self, staged: Staged) -> tuple[str, int]:
+        try:
+            self.publish(staged)
+        except BaseException:
+            self.discard(staged)
+            raise
+        return staged.digest, staged.size_bytes
+
+    def _copy(self, source: BinaryIO, *, source_path: Path | None = None) -> Staged:
+        temporary = self._temporary / f"object-{new_id()}"
+        sha256 = hashlib.sha256()
+        size_bytes = 0
+        try:
+            with writing(temporary):
+                self._make_folder(temporary.parent)
+                with temporary.open("xb", buffering=0) as target:
+                    for chunk in _chunks(source, source_path):
+                        sha256.update(chunk)
+                        size_bytes += len(chunk)
+                        _write(target, chunk)
+                    os.fchmod(target.fileno(), 0o444)
+                    os.fsync(target.fileno())
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        return Staged(f"sha256:{sha256.hexdigest()}", size_bytes, temporary)
+
+    def _make_folder(self, folder: Path) -> None:
+        for missing in (folder.parent, folder):
+            if not missing.is_dir():
+                missing.mkdir(exist_ok=True)
+                # Without this a power loss could take away the folder of a durable object.
+                sync_folder(missing.parent)
+
+
+def _chunks(source: BinaryIO, path: Path | None) -> Iterator[memoryview]:
+    buffer = memoryview(bytearray(_CHUNK_BYTES))
+    while True:
+        try:
+            count = source.readinto(buffer)  # type: ignore[attr-defined]
+        except OSError as error:
+            # Not a write error: the message would tell the reader to free space on the wrong disk.
+            raise _unreadable_source(path or Path(), error) from error
+        if not count:
+            return
+        yield buffer[:count]
+
+
+def _write(target: io.FileIO, chunk: memoryview) -> None:
+    while chunk:
+        chunk = chunk[target.write(chunk) :]
+
+
+def _names(folder: Path) -> list[str]:
+    try:
+        return sorted(os.listdir(folder))  # noqa: PTH208 - names are all that is needed of thousands of files
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+
+
+def _short(digest: str) -> str:
+    return f"sha256 {digest.removeprefix('sha256:')[:12]}…"
+
+
+def _unreadable_source(path: Path, error: OSError) -> ArtifactError:
+    return ArtifactError(
+        f"a file cannot be stored: {os.strerror(error.errno or 0)} ({path.name})",
+        where=str(path),
+        next_step="check the path and its permissions; a folder is stored file by file",
+    )

@@ -1,0 +1,88 @@
+"""Seal the logs of processes that are gone, without ever touching one that lives."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from pathlib import Path
+
+from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.store.files import Steps, read_bytes
+from pytest_mlrun.store.layout import LogFiles, list_leftovers, list_logs, list_segments
+from pytest_mlrun.store.locks import find_boot_id, try_lock
+from pytest_mlrun.store.log import read_log
+from pytest_mlrun.store.seal import remove_log, seal_log
+from pytest_mlrun.store.segment import open_segment
+
+
+def recover_logs(root: Path, *, other_boots: bool = False, steps: Steps) -> tuple[RunRecord, ...]:
+    """Seal every log whose lock is free and that was written since this machine booted.
+
+    Args:
+        root: The store's folder.
+        other_boots: Whether to seal logs of other boots and machines too: only a person can know that those are gone.
+        steps: Named instants.
+
+    Returns:
+        The runs that were sealed: finished ones, and those that are now ``orphaned``.
+
+    Raises:
+        StoreWriteError: The operating system refused.
+    """
+    sealed: list[RunRecord] = []
+    replaced = _Replaced(root)
+    for log in list_logs(root):
+        files = LogFiles(root, log)
+        lock = try_lock(files.lock)
+        if lock is None:
+            continue
+        try:
+            sealed += _recover(files, replaced, other_boots=other_boots, steps=steps)
+        finally:
+            lock.release()
+    for log in list_leftovers(root):
+        _remove_leftover(LogFiles(root, log), steps=steps)
+    return tuple(sealed)
+
+
+def _recover(files: LogFiles, replaced: _Replaced, *, other_boots: bool, steps: Steps) -> tuple[RunRecord, ...]:
+    try:
+        content = read_bytes(files.events)
+    except FileNotFoundError:
+        # Whoever held the lock before sealed the log: all that may be left is this lock file.
+        remove_log(files, steps=steps)
+        return ()
+    boot = read_log(content).header.get("boot", "")
+    # Without a header the log was killed at birth: nothing in it was ever acknowledged.
+    if boot and boot != find_boot_id() and not other_boots:
+        return ()
+    if files.segment.exists() or replaced.has(files.log):
+        remove_log(files, steps=steps)
+        return ()
+    return seal_log(files, steps=steps)
+
+
+class _Replaced:
+    """The logs that segments replace, read at most once: an old answer leads to a segment that readers know to ignore."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._names: set[str] | None = None
+
+    def has(self, log: str) -> bool:
+        if self._names is None:
+            self._names = set()
+            for segment in list_segments(self._root):
+                with suppress(FileNotFoundError, ValueError):
+                    self._names.update(open_segment(self._root / "seg" / f"{segment}.arrow").facts.replaces)
+        return f"log:{log}" in self._names
+
+
+def _remove_leftover(files: LogFiles, *, steps: Steps) -> None:
+    lock = try_lock(files.lock)
+    if lock is None:
+        return
+    try:
+        if not files.events.exists():
+            remove_log(files, steps=steps)
+    finally:
+        lock.release()

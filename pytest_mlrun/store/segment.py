@@ -1,0 +1,226 @@
+"""Write and open segments: immutable Arrow files of runs, and of their series."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import pyarrow as pa
+
+from pytest_mlrun.records.run import RECORD_VERSION, Artifact, RunRecord
+from pytest_mlrun.records.verdict import Verdict
+from pytest_mlrun.store.columns import ColumnTooLargeError, arrow_type, build_array, build_column, number_values
+from pytest_mlrun.store.schema import ARTIFACT_FIELDS, GATE_FIELDS, RUN_FIELDS, load_fields
+from pytest_mlrun.store.shred import TypedColumn, complete_layers, plan_columns
+
+_BATCH_ROWS: Final = 16_384
+_METADATA: Final = b"mlrun"
+
+@dataclass(frozen=True, slots=True)
+class SegmentFacts:
+    """What a segment says about itself, in its schema's metadata.
+
+    Attributes:
+        replaces: Logs (``log:<id>``) and segments whose runs this one holds; closed over what those replaced.
+        series: Ids of the series files that belong to it.
+        complete: Layers all of whose names have a typed column.
+        statuses: Number of runs by status.
+        first_us: Earliest start.
+        last_us: Latest start.
+        v: Version of the records' form.
+    """
+
+    replaces: tuple[str, ...]
+    series: tuple[str, ...]
+    complete: tuple[str, ...] = ()
+    statuses: Mapping[str, int] | None = None
+    first_us: int = 0
+    last_us: int = 0
+    v: int = RECORD_VERSION
+
+    def to_metadata(self) -> dict[bytes, bytes]:
+        """Write the facts as the schema's metadata.
+
+        Returns:
+            One entry, ``mlrun``, of JSON.
+        """
+        content = {
+            "v": self.v,
+            "replaces": list(self.replaces),
+            "pts": list(self.series),
+            "complete": list(self.complete),
+            "stats": {"started_us": [self.first_us, self.last_us], "status": dict(self.statuses or {})},
+        }
+        return {_METADATA: json.dumps(content, sort_keys=True, separators=(",", ":")).encode("utf-8")}
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[bytes, bytes] | None) -> SegmentFacts:
+        """Read the facts.
+
+        Args:
+            metadata: The schema's metadata.
+
+        Returns:
+            The facts.
+
+        Raises:
+            ValueError: They are missing or not JSON.
+        """
+        content = json.loads((metadata or {}).get(_METADATA, b""))
+        try:
+            first_us, last_us = content["stats"]["started_us"]
+            return cls(
+                replaces=tuple(content["replaces"]),
+                series=tuple(content["pts"]),
+                complete=tuple(content["complete"]),
+                statuses=content["stats"]["status"],
+                first_us=first_us,
+                last_us=last_us,
+                v=content["v"],
+            )
+        except (KeyError, TypeError) as error:
+            raise ValueError("the segment's metadata lack a field") from error
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """An open segment. Its columns are mapped: rows cost nothing until they are read."""
+
+    id: str
+    facts: SegmentFacts
+    batches: tuple[pa.RecordBatch, ...]
+    schema: pa.Schema
+
+    @property
+    def rows(self) -> int:
+        """Number of runs."""
+        return sum(batch.num_rows for batch in self.batches)
+
+
+def write_segment(path: Path, records: Sequence[RunRecord], *, replaces: tuple[str, ...], series: tuple[str, ...]) -> None:
+    """Write run rows, uncompressed so that a reader can map them.
+
+    Args:
+        path: The file.
+        records: The runs, sorted by run id.
+        replaces: See ``SegmentFacts``.
+        series: Ids of the series files.
+    """
+    table = build_runs(records, replaces=replaces, series=series)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table[0].schema) as writer:
+        for batch in table:
+            writer.write_batch(batch)
+
+
+def build_runs(
+    records: Sequence[RunRecord], *, replaces: tuple[str, ...] = (), series: tuple[str, ...] = ()
+) -> tuple[pa.RecordBatch, ...]:
+    """Build the rows of a segment.
+
+    Args:
+        records: The runs.
+        replaces: See ``SegmentFacts``.
+        series: Ids of the series files.
+
+    Returns:
+        Record batches of one schema; at least one.
+    """
+    shredded = plan_columns(records)
+    starts = [record.started_us for record in records]
+    facts = SegmentFacts(
+        replaces=replaces,
+        series=series,
+        complete=complete_layers(records),
+        statuses=Counter(record.status for record in records),
+        first_us=min(starts, default=0),
+        last_us=max(starts, default=0),
+    )
+    fields = [pa.field(name, arrow_type(kind), nullable=kind.endswith("?")) for name, kind in RUN_FIELDS.items()]
+    schema = pa.schema([*fields, *(column.field for column in shredded)], metadata=facts.to_metadata())
+    batches = [
+        batch
+        for at in range(0, max(len(records), 1), _BATCH_ROWS)
+        for batch in _build_batches(records[at : at + _BATCH_ROWS], shredded, schema)
+    ]
+    return tuple(batches)
+
+
+def _build_batches(records: Sequence[RunRecord], shredded: Sequence[TypedColumn], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+    try:
+        columns = [build_column(kind, [getattr(record, name) for record in records]) for name, kind in RUN_FIELDS.items()]
+    except ColumnTooLargeError:
+        half = len(records) // 2
+        if not half:
+            raise
+        yield from _build_batches(records[:half], shredded, schema)
+        yield from _build_batches(records[half:], shredded, schema)
+        return
+    columns += [build_array(column.field.type, column.read(records)) for column in shredded]
+    yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def open_segment(path: Path) -> Segment:
+    """Open a segment.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The segment; its columns stay mapped while it lives, also when the file is removed.
+
+    Raises:
+        FileNotFoundError: The file is gone, as after a compaction.
+        ValueError: The file is damaged.
+    """
+    try:
+        with pa.memory_map(str(path)) as source:
+            reader = pa.ipc.open_file(source)
+            batches = tuple(reader.get_batch(at) for at in range(reader.num_record_batches))
+            facts = SegmentFacts.from_metadata(reader.schema.metadata)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(str(error)) from error
+    return Segment(path.stem, facts, batches, reader.schema)
+
+
+def decode_runs(batch: pa.RecordBatch) -> list[RunRecord]:
+    """Turn rows into records.
+
+    Args:
+        batch: Rows of a segment; columns that an older version did not write keep their defaults.
+
+    Returns:
+        One record a row.
+
+    Raises:
+        ValueError: The rows are damaged.
+    """
+    columns = {}
+    for name, kind in RUN_FIELDS.items():
+        at = batch.schema.get_field_index(name)
+        if at < 0:
+            continue
+        column = batch.column(at)
+        column.validate(full=True)
+        columns[name] = number_values(column).tolist() if kind == "time" else _DECODE.get(kind, list)(column.to_pylist())
+    return [RunRecord(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+
+
+def _decode_maps(rows: list[list[tuple[str, object]]]) -> list[object]:
+    return [dict(row) for row in rows]
+
+
+def _decode_artifacts(rows: list[list[dict[str, object]]]) -> list[object]:
+    return [tuple(load_fields(Artifact, ARTIFACT_FIELDS, item) for item in row) for row in rows]
+
+
+def _decode_gates(rows: list[list[dict[str, object]]]) -> list[object]:
+    return [tuple(load_fields(Verdict, GATE_FIELDS, item) for item in row) for row in rows]
+
+
+_DECODE: Final = {"texts": _decode_maps, "numbers": _decode_maps, "artifacts": _decode_artifacts, "gates": _decode_gates}

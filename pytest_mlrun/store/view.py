@@ -1,0 +1,117 @@
+"""Take a consistent view of a store that others are writing, sealing and compacting."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from pytest_mlrun.errors import StoreError
+from pytest_mlrun.store.files import read_bytes
+from pytest_mlrun.store.fold import FoldedRun, fold_events, fold_runs
+from pytest_mlrun.store.layout import LogFiles, list_logs, list_segments
+from pytest_mlrun.store.locks import find_boot_id
+from pytest_mlrun.store.log import read_log
+from pytest_mlrun.store.points import Series, read_points
+from pytest_mlrun.store.segment import Segment, SegmentFacts, build_runs, open_segment
+
+_MOST_TRIES: Final = 100
+
+_Key = tuple[int, int, int]
+
+
+@dataclass(slots=True)
+class View:
+    """The store at one instant.
+
+    Attributes:
+        segments: Sealed runs, then the runs of live logs in the same form.
+        live_series: Series of the runs of live logs, by run id.
+        damaged: Paths of what cannot be read.
+    """
+
+    segments: list[Segment] = field(default_factory=list)
+    live_series: dict[str, Mapping[str, Series]] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
+
+
+class Viewer:
+    """Take views of a store, opening each immutable file once.
+
+    Args:
+        root: The store's folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._opened: dict[str, tuple[_Key, Segment]] = {}
+
+    def look(self) -> View:
+        """Take a view.
+
+        Returns:
+            Every run exactly once, wherever it is between log and compacted segment.
+
+        Raises:
+            StoreError: The store changed faster than it could be listed.
+        """
+        for _ in range(_MOST_TRIES):
+            try:
+                view = self._try()
+            except FileNotFoundError:
+                continue  # sealed or compacted between listing and opening
+            if view is not None:
+                return view
+        raise StoreError(
+            "the run store changes faster than it can be read", where=str(self._root), next_step="run again when less is recorded"
+        )
+
+    def _try(self) -> View | None:
+        # Runs move from live/ to seg/: listed the other way round, a log sealed in between would be in neither.
+        logs = list_logs(self._root)
+        names = list_segments(self._root)
+        view = View()
+        segments = [segment for name in names if (segment := self._open(name, view)) is not None]
+        replaced = {name for segment in segments for name in segment.facts.replaces}
+        view.segments = [segment for segment in segments if segment.id not in replaced]
+        for log in logs:
+            if f"log:{log}" not in replaced:
+                self._add_live(LogFiles(self._root, log), view)
+        # A directory listing is no snapshot: a compaction may have swapped files while it was read.
+        if list_segments(self._root) != names:
+            return None
+        self._opened = {name: entry for name, entry in self._opened.items() if name in set(names)}
+        return view
+
+    def _open(self, name: str, view: View) -> Segment | None:
+        path = self._root / "seg" / f"{name}.arrow"
+        about = path.stat()
+        key = (about.st_ino, about.st_mtime_ns, about.st_size)
+        known = self._opened.get(name)
+        if known is not None and known[0] == key:
+            return known[1]
+        try:
+            segment = open_segment(path)
+        except ValueError:
+            view.damaged.append(str(path))
+            return None
+        self._opened[name] = (key, segment)
+        return segment
+
+    def _add_live(self, files: LogFiles, view: View) -> None:
+        log = read_log(read_bytes(files.events))
+        if log.damaged:
+            view.damaged.append(str(files.events))
+        status = "running" if log.header.get("boot") == find_boot_id() else "running?"
+        states = fold_events(log.events).values()
+        runs = list(fold_runs(states, load_points=lambda: read_points(files.points), unfinished=status))
+        if not runs:
+            return
+        view.segments.append(_as_segment(files.log, runs))
+        view.live_series.update({run.record.run_id: run.series for run in runs})
+
+
+def _as_segment(log: str, runs: list[FoldedRun]) -> Segment:
+    batches = build_runs([run.record for run in runs])
+    return Segment(f"log:{log}", SegmentFacts.from_metadata(batches[0].schema.metadata), batches, batches[0].schema)

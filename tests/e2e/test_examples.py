@@ -1,0 +1,128 @@
+"""Run the examples as their README says, from the root of the repository and as a folder copied elsewhere."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from pytest_mlrun import RunRecord, open_store
+
+ROOT = Path(__file__).parents[2]
+UNWANTED = shutil.ignore_patterns("__pycache__", ".pytest_cache", ".pytest_mlrun")
+EXPERIMENTS = {"breast-cancer": 12, "diabetes": 4, "digits": 2}
+
+
+def run_python(folder: Path, *arguments: str) -> tuple[int, str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**environment, "COLUMNS": "160"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The repository's root, as far as the examples see it, after ``pytest --mlrun examples``."""
+    root = tmp_path_factory.mktemp("repository")
+    shutil.copy(ROOT / "pyproject.toml", root)
+    shutil.copytree(ROOT / "examples", root / "examples", ignore=UNWANTED)
+    code, text = run_python(root, "-m", "pytest", "--mlrun", "examples", "-p", "no:cacheprovider")
+    (root / "said.txt").write_text(text)
+    assert code == 0, text
+    return root
+
+
+@pytest.fixture(scope="module")
+def runs(repository: Path) -> list[RunRecord]:
+    return open_store(repository / ".pytest_mlrun").runs()
+
+
+def of(runs: list[RunRecord], experiment: str) -> list[RunRecord]:
+    return [run for run in runs if run.experiment == experiment]
+
+
+def test_all_examples_pass_and_every_run_is_recorded(repository: Path, runs: list[RunRecord]) -> None:
+    said = (repository / "said.txt").read_text().splitlines()
+
+    assert pytest.RunResult.parse_summary_nouns(said) == {"passed": 18}
+    assert Counter(run.experiment for run in runs) == EXPERIMENTS
+    assert {(run.status, run.outcome) for run in runs} == {("finished", "passed")}
+    assert any(line.count(".pytest_mlrun") == 1 for line in said)
+
+
+def test_the_sweep_differs_in_its_params_only(runs: list[RunRecord]) -> None:
+    sweep = of(runs, "breast-cancer")
+
+    assert len({tuple(sorted(run.params.items())) for run in sweep}) == 12
+    assert len({run.context["data.cells.digest"] for run in sweep}) == 1
+    assert {json.loads(run.context["rand.seed"]) for run in sweep} == {42}
+    assert "cells-lr0.05-leaves4-l20.0" in {run.name for run in sweep}
+
+
+def test_the_sweep_scores_as_boosted_trees_do_on_these_rows(runs: list[RunRecord]) -> None:
+    for run in of(runs, "breast-cancer"):
+        assert 0.98 < run.metrics["val_roc_auc"] < 1
+        assert 0.05 < run.metrics["val_log_loss"] < 0.15
+        assert {artifact.role for artifact in run.artifacts} >= {"predictions", "labels", "model"}
+
+
+def test_a_regressions_estimator_is_recorded_by_its_settings(runs: list[RunRecord]) -> None:
+    regressions = of(runs, "diabetes")
+
+    assert len({run.params["estimator"] for run in regressions}) == 4
+    for run in regressions:
+        assert 50 < run.metrics["val_rmse"] < 58
+        assert 0.3 < run.metrics["val_r2"] < 0.45
+        assert "residuals.png" in {artifact.name for artifact in run.artifacts}
+
+
+def test_the_network_keeps_a_point_for_every_epoch(repository: Path, runs: list[RunRecord]) -> None:
+    reader = open_store(repository / ".pytest_mlrun")
+
+    for run in of(runs, "digits"):
+        for name in ("train_loss", "val_loss", "val_accuracy"):
+            points = reader.series(run.run_id, name)
+            assert list(points.steps) == list(range(15))
+            assert points.values[-1] == run.metrics[name]
+        assert run.metrics["val_accuracy"] > 0.9
+        assert "curves.png" in {artifact.name for artifact in run.artifacts}
+
+
+@pytest.mark.parametrize("example", ["classification_sweep", "regression", "neural_network"])
+def test_a_snapshot_is_what_its_script_makes(example: str, tmp_path: Path) -> None:
+    folder = shutil.copytree(ROOT / "examples" / example, tmp_path / example, ignore=UNWANTED)
+    [file] = (folder / "data").iterdir()
+    committed = file.read_bytes()
+    file.unlink()
+
+    code, text = run_python(folder, "make_snapshot.py")
+
+    assert code == 0, text
+    assert len(committed) < 100_000
+    # A compressed archive's bytes depend on the zlib at hand; a table's do not.
+    assert file.exists() if file.suffix == ".npz" else file.read_bytes() == committed
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("example", ["classification_sweep", "regression", "neural_network"])
+def test_an_example_runs_wherever_its_folder_is_copied(example: str, tmp_path: Path) -> None:
+    folder = shutil.copytree(ROOT / "examples" / example, tmp_path / example, ignore=UNWANTED)
+
+    code, text = run_python(folder, "-m", "pytest", "--mlrun")
+
+    assert code == 0, text
+    assert len(open_store(folder / ".pytest_mlrun").runs()) in EXPERIMENTS.values()
