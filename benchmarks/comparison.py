@@ -101,16 +101,16 @@ def summaries_of(results: Sequence[Result]) -> dict[str, Summary]:
 
 
 def render_timings(results: Sequence[Result]) -> str:
-    """Write the table of times, fastest first; what was not measured stands at the end and says why."""
+    """Write the table of times, fastest first; what was not measured comes last and says why."""
     headers = (
-        "tracker", "version", "points", "µs/point", "min–max", "× ours", "CPU µs", "call µs", "finish ms", "start ms",
-        "sync ms", "B/point", "read back",
+        "tracker", "version", "points", "μs/point", "min to max", "x ours", "CPU μs", "call μs", "finish ms",
+        "start ms", "sync ms", "B/point", "read back",
     )  # fmt: skip
     summaries = summaries_of(results)
     ours = summaries.get(OURS)
     rows = []
     for result in sorted(results, key=lambda result: summaries[result.name].us if result.measured else float("inf")):
-        version = next(iter(result.versions.values()), "–")
+        version = next(iter(result.versions.values()), "-")
         if not result.measured:
             rows.append((result.title, version, result.status, *[""] * (len(headers) - 3)))
             continue
@@ -121,8 +121,8 @@ def render_timings(results: Sequence[Result]) -> str:
             version,
             f"{summary.points:,}",
             format_number(summary.us),
-            f"{format_number(summary.us_low)}–{format_number(summary.us_high)}",
-            format_number(summary.us / ours.us) if ours else "–",
+            f"{format_number(summary.us_low)} to {format_number(summary.us_high)}",
+            format_number(summary.us / ours.us) if ours else "-",
             *(format_number(figure) for figure in figures),
             f"{result.kept:,}",
         ))  # fmt: skip
@@ -160,13 +160,13 @@ def judge_goals(results: Sequence[Result]) -> list[str]:
     ours = summaries.get(OURS)
     if ours is None:
         return []
-    lines = [_goal(f"at most {GOAL_US:g} µs a point, all in", f"{format_number(ours.us)} µs", met=ours.us <= GOAL_US)]
+    lines = [_goal(f"at most {GOAL_US:g} μs a point, all in", f"{format_number(ours.us)} μs", met=ours.us <= GOAL_US)]
     others = [result for result in results if result.measured and result.name not in {OURS, FLOOR}]
     if others:
         fastest = min(others, key=lambda result: summaries[result.name].us)
         ratio = summaries[fastest.name].us / ours.us
-        found = f"{format_number(ratio)} × ({fastest.title}: {format_number(summaries[fastest.name].us)} µs)"
-        lines.append(_goal(f"at least {GOAL_RATIO:g} × faster than the fastest tracker", found, met=ratio >= GOAL_RATIO))
+        found = f"{format_number(ratio)} x ({fastest.title}: {format_number(summaries[fastest.name].us)} μs)"
+        lines.append(_goal(f"at least {GOAL_RATIO:g} x faster than the fastest", found, met=ratio >= GOAL_RATIO))
     kills = next(result.kills for result in results if result.name == OURS)
     if kills:
         lost = sum(kill.acknowledged - kill.kept for kill in kills)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from math import comb
 from statistics import median
@@ -31,8 +32,8 @@ def markdown_table(headers: Sequence[str], rows: Sequence[Sequence[str]]) -> str
         )
         return f"| {' | '.join(texts)} |"
 
-    rule = f"|{'|'.join('-' * (width + 2) if column == 0 else '-' * (width + 1) + ':' for column, width in enumerate(widths))}|"
-    return "\n".join([line(headers), rule, *(line(row) for row in rows)])
+    rules = ("-" * (width + 2) if column == 0 else "-" * (width + 1) + ":" for column, width in enumerate(widths))
+    return "\n".join([line(headers), f"|{'|'.join(rules)}|", *(line(row) for row in rows)])
 
 
 def median_interval(values: Sequence[float], *, confidence: float = 0.9) -> tuple[float, float]:
@@ -56,7 +57,6 @@ def paired_difference(values: Sequence[float], baseline: Sequence[float]) -> tup
     return (median(differences), *median_interval(differences))
 
 
-def rotated(items: Sequence[_Item], turns: int) -> list[_Item]:
-    """Return the items with another one first in every round, so that none always follows the same neighbour."""
-    shift = turns % len(items) if items else 0
-    return [*items[shift:], *items[:shift]]
+def shuffled(items: Sequence[_Item], round_number: int) -> list[_Item]:
+    """Return the items in the round's own order, always the same, so that none gains by its neighbour."""
+    return random.Random(round_number).sample(items, len(items))

@@ -1,4 +1,5 @@
-"""Measure what one logged point costs, beside other trackers, and what a SIGKILL leaves of it."""  # noqa: A005
+"""Measure what one logged point costs, beside other trackers, and what a SIGKILL leaves of it."""
+# ruff: noqa: E402 - the import path must be right before anything is imported
 
 from __future__ import annotations
 
@@ -15,7 +16,7 @@ import json
 import shlex
 import tempfile
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from benchmarks.comparison import Result, judge_goals, render_kills, render_notes, render_timings, summaries_of
 from benchmarks.machine import machine_facts, render_facts

@@ -29,7 +29,7 @@ def render_facts(facts: dict[str, JSON], command: str) -> str:
     pinned = f"core {facts['core']}" if int(str(facts["core"])) >= 0 else "not pinned"
     priority = "round-robin priority" if facts["realtime"] else "normal priority"
     return (
-        f"{facts['cores']} × {facts['cpu']}, {facts['memory_gib']} GiB, {facts['system']}, {facts['file_system']}, "
+        f"{facts['cores']} x {facts['cpu']}, {facts['memory_gib']} GiB, {facts['system']}, {facts['file_system']}, "
         f"Python {facts['python']}; {pinned}, {priority}; load before {facts['load_average']}\n\n`{command}`"
     )
 

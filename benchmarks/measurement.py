@@ -81,7 +81,7 @@ def time_logging(peer: Peer, folder: Path, values: Sequence[float]) -> Timing:
     cpu_before: list[float] = []
 
     def first() -> Iterator[Point]:
-        cpu_before.append(cpu_of_family_s())
+        cpu_before.append(cpu_of_children_s() + time.process_time())
         marks.append(time.perf_counter())
         yield from ()
 
@@ -92,7 +92,7 @@ def time_logging(peer: Peer, folder: Path, values: Sequence[float]) -> Timing:
     began = time.perf_counter()
     peer.log_points(folder, chain(first(), enumerate(values), last()))
     finished = time.perf_counter()
-    cpu_s = cpu_of_family_s() - cpu_before[0]
+    cpu_s = time.process_time() + cpu_of_children_s() - cpu_before[0]
     sync_began = time.perf_counter()
     sync_folder(folder)
     sync_s = time.perf_counter() - sync_began
@@ -107,7 +107,9 @@ def time_logging(peer: Peer, folder: Path, values: Sequence[float]) -> Timing:
     )
 
 
-def acknowledge(values: Sequence[float], write_count: Callable[[int], None], *, then: Callable[[], object]) -> Iterator[Point]:
+def acknowledge(
+    values: Sequence[float], write_count: Callable[[int], None], *, then: Callable[[], object]
+) -> Iterator[Point]:
     """Hand out the points and note each one when the call that logged it has returned."""
     for step, value in enumerate(values):
         yield step, value
@@ -132,10 +134,10 @@ def count_kept(read: Iterator[Point], values: Sequence[float]) -> int:
     return len(kept)
 
 
-def cpu_of_family_s() -> float:
-    """Return the CPU time of this process, its threads, and its children, ended or alive."""
+def cpu_of_children_s() -> float:
+    """Return the CPU time of this process's children, ended or alive, and of theirs."""
     times = os.times()
-    total = time.process_time() + times.children_user + times.children_system
+    total = times.children_user + times.children_system
     tick_s = 1 / os.sysconf("SC_CLK_TCK")
     for pid in family_of(os.getpid()):
         try:

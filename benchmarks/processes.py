@@ -97,7 +97,9 @@ def end_orphans(pids: Sequence[int], *, patience_s: float = 10.0) -> None:
             os.kill(pid, signal.SIGKILL)
 
 
-def run_timed(command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], output: Path) -> tuple[float, float, int]:
+def run_timed(
+    command: Sequence[str], *, cwd: Path, environment: Mapping[str, str], output: Path
+) -> tuple[float, float, int]:
     """Run a command and return wall seconds, CPU seconds and exit code."""
     with output.open("wb") as file:
         began = time.perf_counter()

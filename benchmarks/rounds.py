@@ -11,10 +11,11 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 from benchmarks.comparison import MEASURED, Kill, Result
-from benchmarks.figures import rotated
+from benchmarks.figures import shuffled
 from benchmarks.measurement import COUNTER, Task, Timing
 from benchmarks.peers import installed_versions, load_peer
 from benchmarks.processes import end_orphans, family_of, measured_environment, python_command
@@ -56,16 +57,16 @@ def measure(plan: Plan) -> list[Result]:
     """Measure every tracker, interleaved; one that fails says why and is left out from there on."""
     results = [_describe(name) for name in plan.peers]
     for result in results:
-        _attempt(result, lambda result: _measure_empty(result, plan))
+        _attempt(result, partial(_measure_empty, result, plan))
     for number in range(plan.reps):
-        for result in rotated(results, number):
-            _attempt(result, lambda result: _measure_once(result, plan))
+        for result in shuffled(results, number):
+            _attempt(result, partial(_measure_once, result, plan))
         _say(f"round {number + 1} of {plan.reps} done")
     fractions = random.Random(1)
     for number in range(plan.kills):
         fraction = fractions.random()
         for result in results:
-            _attempt(result, lambda result, fraction=fraction: _kill_once(result, plan, fraction))
+            _attempt(result, partial(_kill_once, result, plan, fraction))
         _say(f"kill {number + 1} of {plan.kills} done")
     return results
 
@@ -77,10 +78,10 @@ def _describe(name: str) -> Result:
     return Result(name, peer.title, peer.note, versions or {}, status)
 
 
-def _attempt(result: Result, step: Callable[[Result], None]) -> None:
+def _attempt(result: Result, step: Callable[[], None]) -> None:
     if result.status == MEASURED:
         try:
-            step(result)
+            step()
         except MeasurementError as error:
             result.status = f"failed: {error}"
             _say(f"{result.title}: {result.status}")
@@ -122,7 +123,7 @@ def _kill_after(target: int, task: Task, home: Path, plan: Plan) -> int:
         )
         while _count(counter) < target and process.poll() is None and time.monotonic() < deadline:
             time.sleep(POLL_S)
-        # Only the process that logs, as the kernel's OOM killer does: a tracker's own second process may still save what it has.
+        # Only the process that logs, as the kernel's OOM killer does: a tracker's second process may save what it has.
         survivors = family_of(process.pid)
         process.kill()
         process.wait()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, MutableMapping
+from collections.abc import Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
 from pytest_mlrun.records.identity import new_id
@@ -22,13 +22,13 @@ def is_worker(config: pytest.Config) -> bool:
 
 def worker_name(config: pytest.Config) -> str | None:
     """Return ``gw0``, ``gw1`` … in a worker, None elsewhere."""
-    return str(config.workerinput["workerid"]) if is_worker(config) else None
+    return str(_workerinput(config)["workerid"]) if is_worker(config) else None
 
 
 def session_id_of(config: pytest.Config) -> str:
     """Return the session's id: the controller's, in a worker."""
     if is_worker(config):
-        return str(config.workerinput[_KEY])
+        return str(_workerinput(config)[_KEY])
     return new_id()
 
 
@@ -57,3 +57,9 @@ def detach_runs(target: object) -> list[RunRecord]:
 
     plain = target.pop(_KEY, []) if isinstance(target, dict) else target.__dict__.pop(_KEY, [])
     return [from_plain(run) for run in plain]
+
+
+def _workerinput(config: pytest.Config) -> Mapping[str, Any]:
+    # xdist adds the attribute at run time; pytest's types know nothing of it.
+    found: Mapping[str, Any] = vars(config)["workerinput"]
+    return found

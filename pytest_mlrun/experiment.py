@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import unittest
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,8 +82,9 @@ def read_marker_of(node: pytest.Item | pytest.Collector) -> MarkerArguments:
     """Merge the node's ``mlrun`` markers, the closest winning per key."""
     from pytest_mlrun.rules.marker import merge_markers, read_marker
 
-    owner = node.name
-    return merge_markers([read_marker(mark.args, mark.kwargs, owner=owner) for mark in node.iter_markers("mlrun")])
+    owner = getattr(node, "originalname", node.name)
+    found = [read_marker(mark.args, mark.kwargs, owner=owner) for mark in node.iter_markers("mlrun")]
+    return merge_markers(found)
 
 
 def plan_item(item: pytest.Function, settings: Settings, project: Project) -> RunPlan:
@@ -93,16 +95,27 @@ def plan_item(item: pytest.Function, settings: Settings, project: Project) -> Ru
         ParamError: If a param cannot be recorded.
         NamingError: If the project's vocabulary refuses a name.
     """
+    from pytest_mlrun.rules.naming import check_param_names, run_name
+
     params = describe_params(item)
+    # A required param may be logged by the body: whether it is there shows at the end.
+    check_param_names(params, project.naming)
     case = item.callspec.id if hasattr(item, "callspec") else ""
     test = f"{_relative(item.path, project.root)}::{_qualified_name(item)}"
-    attempt = int(getattr(item, "execution_count", 1))
-    return _plan(item, settings, project, test=test, case=case, params=params, attempt=attempt)
+    plan = _plan(item, settings, project)
+    return replace(
+        plan,
+        name=run_name(project.naming.run_name, params=params, experiment=plan.experiment, test=test, case=case),
+        test=test,
+        case=case,
+        params=params,
+        attempt=int(getattr(item, "execution_count", 1)),
+    )
 
 
 def plan_module(node: pytest.Collector, settings: Settings, project: Project) -> RunPlan:
     """Plan the run that the tests of a module share; see ``plan_item``."""
-    return _plan(node, settings, project, test=_relative(node.path, project.root), case="", params={}, attempt=1)
+    return replace(_plan(node, settings, project), name=node.path.stem, test=_relative(node.path, project.root))
 
 
 def seed_of(node: pytest.Item | pytest.Collector, settings: Settings) -> int:
@@ -123,39 +136,24 @@ def describe_params(item: pytest.Function) -> dict[str, str]:
     }
 
 
-def _plan(
-    node: pytest.Item | pytest.Collector,
-    settings: Settings,
-    project: Project,
-    *,
-    test: str,
-    case: str,
-    params: Mapping[str, str],
-    attempt: int,
-) -> RunPlan:
+def _plan(node: pytest.Item | pytest.Collector, settings: Settings, project: Project) -> RunPlan:
     from pytest_mlrun.recorder.plan import RunPlan
-    from pytest_mlrun.rules.naming import check_params, check_tag, run_name
+    from pytest_mlrun.rules.naming import check_tag
 
     marker = read_marker_of(node)
-    experiment = settings.experiment or marker.experiment or DEFAULT_EXPERIMENT
-    tags = dict(marker.tags or {})
-    check_params(params, project.naming)
-    for key, value in tags.items():
+    for key, value in marker.tags.items():
         check_tag(key, value, project.naming)
     return RunPlan(
         project=project,
-        experiment=experiment,
-        name=run_name(project.naming.run_name, params=params, experiment=experiment, test=test, case=case),
-        test=test,
-        case=case,
-        attempt=attempt,
-        params=params,
-        tags=tags,
-        data=tuple(marker.data or ()),
+        experiment=settings.experiment or marker.experiment or DEFAULT_EXPERIMENT,
+        name=node.name,
+        test=node.nodeid,
+        tags=marker.tags,
+        data=marker.data,
         seed=settings.seed if marker.seed is None else marker.seed,
         seed_source="option" if marker.seed is None else "marker",
         clean_tree="require" if settings.clean_tree or marker.clean_tree == "require" else "record",
-        primary=marker.primary or "",
+        primary=marker.primary,
     )
 
 

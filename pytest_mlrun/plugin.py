@@ -153,7 +153,7 @@ class ExperimentHooks:
             return
         session.close()
         if distributed.is_worker(self.config):
-            distributed.attach_runs(self.config.workeroutput, session.take_finished())
+            distributed.attach_runs(vars(self.config)["workeroutput"], session.take_finished())
             return
         self._publish(session.take_finished())
         self._publish(session.recover())

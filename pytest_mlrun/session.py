@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -124,12 +125,17 @@ class ExperimentSession:
             return
         with recordings[0].pinned(), _trimmed():
             yield
-        marker = read_marker_of(item)
-        if marker.floors or marker.ceilings:
-            from pytest_mlrun.run.gates import judge_marker
+        with _failing():
+            self._judge(item, recordings[0])
 
-            with _failing():
-                judge_marker(recordings[0], marker.floors or {}, marker.ceilings or {})
+    def _judge(self, item: pytest.Item, recording: Recording) -> None:
+        from pytest_mlrun.rules.naming import check_params
+        from pytest_mlrun.run.gates import judge_marker
+
+        if "mlrun" in getattr(item, "fixturenames", ()):
+            check_params(recording.params, recording.plan.project.naming)
+        marker = read_marker_of(item)
+        judge_marker(recording, marker.floors, marker.ceilings)
 
     @contextmanager
     def setting_up(self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> Iterator[None]:
@@ -154,11 +160,12 @@ class ExperimentSession:
     def observe(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Take note of a phase's outcome; after the last one, finish the run."""
         error = call.excinfo.value if call.excinfo else None
+        cause = error.cause if isinstance(error, Refusal) else error
         outcome = _outcome_of(error, report)
         for node in (item, item.getparent(pytest.Module)):
             ending = node.stash.get(_ENDING, None) if node is not None else None
             if ending is not None and outcome != "passed":
-                ending.observe(outcome, getattr(error, "mlrun_cause", error), report.longreprtext, call.when)
+                ending.observe(outcome, cause, report.longreprtext, call.when)
         if call.when == "teardown":
             self._finish_reported(item, report)
 
@@ -198,7 +205,7 @@ class ExperimentSession:
                 key = (project.root, name)
                 if key not in self._snapshots:
                     # Without --mlrun nothing may be written, so there is no cache on disk to ask.
-                    shared = self._recorder.store.shared if self.settings.mlrun else None
+                    shared = self._recorder.shared if self.settings.mlrun else None
                     self._snapshots[key] = find_snapshot(project, name, shared=shared)
             return {name: self._snapshots[project.root, name] for name in read_marker_of(item).data or ()}
 
@@ -246,11 +253,11 @@ class ExperimentSession:
         """Seal the logs of processes that died; return the runs of this session that they left."""
         if not self.settings.store.exists():
             return []
+        from pytest_mlrun.store.shared import Shared
         from pytest_mlrun.store.store import Store
 
-        store = Store.open(self.settings.store)
-        recovered = store.recover()
-        store.shared.forget(self.session_id)
+        recovered = Store.open(self.settings.store).recover()
+        Shared(self.settings.store).forget(self.session_id)
         known = {run.run_id for run in self.reported}
         ours = [run for run in recovered if run.session_id == self.session_id]
         self.recovered = len(recovered) - len(ours)
@@ -268,7 +275,7 @@ class ExperimentSession:
         lines = render_summary(
             self.reported,
             verbosity=verbosity,
-            width=reporter.fullwidth,
+            width=shutil.get_terminal_size().columns,
             leaderboards=leaderboards,
             store_path=self.settings.store,
             recovered=self.recovered,
@@ -290,19 +297,24 @@ class ExperimentSession:
         return [recording for recording in found if recording is not None]
 
 
+class Refusal(pytest.fail.Exception):  # type: ignore[misc, name-defined]
+    """A failure that shows the text of an error of ours, and no traceback."""
+
+    def __init__(self, cause: MlrunError) -> None:
+        super().__init__(str(cause), pytrace=False)
+        self.cause = cause
+
+
 @contextmanager
 def _failing() -> Iterator[None]:
-    """Turn an error of ours into a failure that shows its text and no traceback."""
-    failure: pytest.fail.Exception
+    refusal = None
     try:
         yield
     except MlrunError as error:
-        failure = pytest.fail.Exception(str(error), pytrace=False)
-        failure.mlrun_cause = error  # type: ignore[attr-defined]
-    else:
-        return
-    # Raised outside the except block: pytest would print the chained exception a second time.
-    raise failure
+        refusal = Refusal(error)
+    if refusal is not None:
+        # Raised outside the except block: pytest would print the chained exception a second time.
+        raise refusal
 
 
 @contextmanager

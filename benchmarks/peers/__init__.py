@@ -33,8 +33,8 @@ class Peer:
         title: How the report names it.
         distributions: Packages it needs; the first is the tracker itself.
         most_points: Number of points that it logs in a few seconds.
-        log_points: Start a run in a folder, log every point in a call of its own, finish the run. It must take the points
-            one at a time: a point counts as acknowledged when the next is asked for.
+        log_points: Start a run in a folder, log every point in a call of its own, finish the run. It must take the
+            points one at a time: a point counts as acknowledged when the next is asked for.
         read_points: Read the points of the only run in a folder, in a fresh process, killed or finished.
         note: What a reader must know to judge the figures.
     """

@@ -11,7 +11,7 @@ from benchmarks.peers import Peer, Point
 def log_points(folder: Path, points: Iterable[Point]) -> None:  # noqa: ARG001 - nothing is written
     run: list[tuple[str, float, int]] = []
     for step, value in points:
-        run.append(("loss", value, step))  # noqa: PERF401 - one call a point is what is measured
+        run.append(("loss", value, step))
 
 
 def read_points(folder: Path) -> Iterator[Point]:  # noqa: ARG001

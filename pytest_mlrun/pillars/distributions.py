@@ -11,12 +11,12 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from pytest_mlrun.pillars.facts import digest_of
-from pytest_mlrun.pillars.redaction import strip_credentials
+from pytest_mlrun.pillars.redaction import hide_home, strip_credentials
 
 # What installers write about themselves: it differs between two installations of the same wheel.
 _INSTALLER_FILES = (
     *(b"/INSTALLER", b"/REQUESTED", b"/RECORD", b"/RECORD.jws", b"/RECORD.p7s", b"/direct_url.json"),
-    *(b"/uv_cache.json", b"/uv_build.json", b"/WHEEL", b".pyc"),
+    *(b"/uv_cache.json", b"/uv_build.json", b".pyc"),
 )
 _EDITABLE_FILES = (b".pth", b"_finder.py")
 _SYSTEM_FOLDERS = frozenset({"site-packages", "dist-packages"})
@@ -117,5 +117,4 @@ def _name_url(url: str, root: Path) -> str:
     top = next((above for above in (root, *root.parents) if (above / ".git").exists()), root)
     if folder.is_relative_to(top):
         return Path(os.path.relpath(folder, root)).as_posix()
-    home = Path.home()
-    return f"~/{folder.relative_to(home).as_posix()}" if folder.is_relative_to(home) else folder.as_posix()
+    return hide_home(folder.as_posix())

@@ -15,7 +15,7 @@ from pytest_mlrun.pillars.dependency_locks import DependencyLock, find_dependenc
 from pytest_mlrun.pillars.distributions import find_distributions
 from pytest_mlrun.pillars.facts import context_of, digest_of, json_text
 from pytest_mlrun.pillars.numerics import find_numerics, max_threads
-from pytest_mlrun.pillars.redaction import is_secret_variable, strip_credentials
+from pytest_mlrun.pillars.redaction import hide_home, is_secret_variable, redact_text
 
 IMAGE_VARIABLE = "PYTEST_MLRUN_IMAGE_DIGEST"
 FORMAT = 1
@@ -167,9 +167,8 @@ def _find_distribution_of_os() -> str:
 
 
 def _select_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    home = str(Path.home())
     return {
-        name: strip_credentials(value).replace(home, "~")
+        name: hide_home(redact_text(value))
         for name, value in sorted(environ.items())
         if (name in _NAMES or name.startswith(_PREFIXES))
         and not name.startswith(_EXCLUDED_PREFIXES)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal, cast
+from typing import Literal, TypeGuard, cast
 
 from pytest_mlrun.errors import ConfigError, MarkerError
 from pytest_mlrun.pillars.facts import digest_of
@@ -37,6 +37,7 @@ class _Library:
     Attributes:
         name: Name in a record.
         module: Module that holds the generator; pinned only where it is loaded.
+        needs: What the module must have; a stand-in of the same name may lack it.
         pin: Sets the seed.
         read: Returns the states by stream.
         write: Puts one stream's state back.
@@ -45,6 +46,7 @@ class _Library:
 
     name: str
     module: str
+    needs: str
     pin: Callable[[ModuleType, int], None]
     read: Callable[[ModuleType], dict[str, object]]
     write: Callable[[ModuleType, str, object], None]
@@ -122,8 +124,9 @@ def pinned_imports(seed: int) -> Iterator[list[str]]:
     pinned: list[str] = []
 
     def pin_late(library: _Library, module: ModuleType) -> None:
-        library.pin(module, seed)
-        pinned.append(library.name)
+        if _is_usable(module, library):
+            library.pin(module, seed)
+            pinned.append(library.name)
 
     callbacks = {
         library.module: lambda module, library=library: pin_late(library, module)
@@ -166,13 +169,18 @@ def restore(states: GeneratorStates) -> None:
 def _loaded() -> Iterator[tuple[_Library, ModuleType]]:
     for library in _LIBRARIES:
         module = sys.modules.get(library.module)
-        # A module that is still being imported, by another thread perhaps, has no seed function yet.
-        if module is not None and not getattr(module.__spec__, "_initializing", False):
+        # A module that is still being imported, by another thread perhaps, is pinned when it has loaded.
+        loading = getattr(getattr(module, "__spec__", None), "_initializing", False)
+        if not loading and _is_usable(module, library):
             yield library, module
 
 
+def _is_usable(module: object, library: _Library) -> TypeGuard[ModuleType]:
+    return isinstance(module, ModuleType) and hasattr(module, library.needs)
+
+
 def _encode_random(state: object) -> bytes:
-    version, words, gauss = cast(tuple[int, tuple[int, ...], float | None], state)
+    version, words, gauss = cast("tuple[int, tuple[int, ...], float | None]", state)
     return b"%d\n%b\n%b" % (version, struct.pack(f"<{len(words)}I", *words), _encode(gauss))
 
 
@@ -226,14 +234,16 @@ _LIBRARIES = (
     _Library(
         "random",
         "random",
+        "seed",
         pin=lambda _, seed: random.seed(seed),
         read=lambda _: {"random": random.getstate()},
-        write=lambda _, __, state: random.setstate(cast(tuple[object, ...], state)),
+        write=lambda _, __, state: random.setstate(cast("tuple[object, ...]", state)),
         encode=_encode_random,
     ),
     _Library(
         "numpy",
         "numpy.random",
+        "get_bit_generator",
         pin=_pin_numpy,
         read=lambda module: {"numpy": module.get_state(legacy=False)},
         write=_write_numpy,
@@ -242,6 +252,7 @@ _LIBRARIES = (
     _Library(
         "torch",
         "torch",
+        "manual_seed",
         pin=lambda module, seed: module.manual_seed(seed),
         read=_read_torch,
         write=_write_torch,
@@ -250,6 +261,7 @@ _LIBRARIES = (
     _Library(
         "tensorflow",
         "tensorflow",
+        "random",
         pin=lambda module, seed: module.random.set_seed(seed),
         read=lambda _: {},
         write=lambda *_: None,

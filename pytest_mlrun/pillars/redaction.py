@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -13,9 +14,9 @@ _AUTHORITY_END = re.compile(r"[/?#]")
 _SCP_PASSWORD = re.compile(r"^[^/@:\s]+:[^/@\s]+@(?=[^/:\s]+:)")
 
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
-_SECRET_WORDS = frozenset(
-    {"auth", "authorization", "credential", "credentials", "key", "pwd", "pat", "secrets", "sig", "signature"}
-)
+_SECRET_WORDS = frozenset({"auth", "authorization", "credential", "credentials", "secrets"})
+# "api_key" is one, "key_size" is none.
+_SECRET_LAST_WORDS = frozenset({"key", "pat", "pwd", "sig", "signature"})
 _SECRET_ENDINGS = (
     *("token", "secret", "password", "passwd", "passphrase"),
     *("apikey", "accesskey", "secretkey", "privatekey"),
@@ -68,6 +69,18 @@ def redact_arguments(arguments: Sequence[str]) -> list[str]:
     return redacted
 
 
+def redact_text(text: str) -> str:
+    """Return a text whose URLs hold no credentials, and whose headers and well-known tokens read ``***``."""
+    text = _HEADER.sub(_redact_header, text)
+    return _TOKEN.sub(HIDDEN, _BEARER.sub(rf"\1 {HIDDEN}", strip_credentials(text)))
+
+
+def hide_home(text: str) -> str:
+    """Return a text in which the user's home folder reads ``~``."""
+    home = os.path.expanduser("~").rstrip("/")  # noqa: PTH111 - Path.home() raises where there is none
+    return re.sub(rf"(?<![\w.\-/]){re.escape(home)}(?![\w.\-])", "~", text) if home.startswith("/") else text
+
+
 def is_secret_variable(name: str) -> bool:
     """Whether an environment variable of this name may hold a secret; in doubt, yes."""
     return any(part in name.upper() for part in _SECRET_PARTS)
@@ -106,19 +119,17 @@ def _split_authority(rest: str) -> tuple[str, str]:
 
 def _names_secret(name: str) -> bool:
     words = [word.lower() for word in _WORD.findall(name)]
+    if words and words[-1] in _SECRET_LAST_WORDS:
+        return True
     return any(word in _SECRET_WORDS or word.endswith(_SECRET_ENDINGS) for word in [*words, "".join(words)])
 
 
 def _redact(argument: str) -> str:
-    for assignment in _NAME_BEFORE_EQUALS.finditer(argument):
+    text = redact_text(argument)
+    for assignment in _NAME_BEFORE_EQUALS.finditer(text):
         if _names_secret(assignment[1]):
-            return _redact_texts(argument[: assignment.end()]) + HIDDEN
-    return _redact_texts(argument)
-
-
-def _redact_texts(text: str) -> str:
-    text = _HEADER.sub(_redact_header, text)
-    return _TOKEN.sub(HIDDEN, _BEARER.sub(rf"\1 {HIDDEN}", strip_credentials(text)))
+            return text[: assignment.end()] + HIDDEN
+    return text
 
 
 def _redact_header(header: re.Match[str]) -> str:

@@ -13,7 +13,7 @@ from pytest_mlrun.records.run import Artifact
 
 if TYPE_CHECKING:
     from pytest_mlrun.pillars.code import CodeState
-    from pytest_mlrun.store.shared import JSON
+    from pytest_mlrun.store.shared import Shared
     from pytest_mlrun.store.store import Store
 
 
@@ -40,7 +40,9 @@ class SessionFacts:
     code: CodeState
 
 
-def find_session_facts(store: Store, *, session_id: str, root: Path, argv: Sequence[str]) -> SessionFacts:
+def find_session_facts(
+    store: Store, shared: Shared, *, session_id: str, root: Path, argv: Sequence[str]
+) -> SessionFacts:
     """Return the facts of the project at ``root``: computed by the first process to ask, read by the others.
 
     A working tree that changes while the session runs would otherwise give each worker another answer.
@@ -50,8 +52,7 @@ def find_session_facts(store: Store, *, session_id: str, root: Path, argv: Seque
     from pytest_mlrun.pillars.machine import find_machine
     from pytest_mlrun.pillars.process import find_process
 
-    shared = store.shared.once(f"{session_id}-{root}", lambda: cast("dict[str, JSON]", _find(store, root)))
-    found = cast("_Found", shared)
+    found = cast("_Found", shared.once(f"{session_id}-{root}", lambda: _find(store, root)))
     context = found["context"] | find_machine() | find_process(argv) | find_ci(os.environ)
     artifacts = tuple(Artifact(**fields) for fields in found["artifacts"])  # type: ignore[arg-type]
     code = found["code"] | {"root": root, "changed": tuple(cast("list[str]", found["code"]["changed"]))}

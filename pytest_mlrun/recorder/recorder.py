@@ -18,8 +18,9 @@ from pytest_mlrun.records.run import Artifact, RunEnd, RunRecord, RunStart
 if TYPE_CHECKING:
     from pytest_mlrun.records.project import Project
     from pytest_mlrun.records.snapshot import Snapshot
-    from pytest_mlrun.store.log import LogWriter
+    from pytest_mlrun.store.shared import Shared
     from pytest_mlrun.store.store import Store
+    from pytest_mlrun.store.writer import LogWriter
 
 
 class Recorder:
@@ -49,6 +50,13 @@ class Recorder:
         from pytest_mlrun.store.store import Store
 
         return Store.open(self.store_path, create=True)
+
+    @cached_property
+    def shared(self) -> Shared:
+        """What the processes of this machine find once."""
+        from pytest_mlrun.store.shared import Shared
+
+        return Shared(self.store.path)
 
     @cached_property
     def writer(self) -> LogWriter:
@@ -113,7 +121,7 @@ class Recorder:
 
         key = (project.root, name)
         if key not in self._snapshots:
-            self._snapshots[key] = find_snapshot(project, name, shared=self.store.shared)
+            self._snapshots[key] = find_snapshot(project, name, shared=self.shared)
         return self._snapshots[key]
 
     def manifest_of(self, snapshot: Snapshot) -> Artifact:
@@ -141,5 +149,7 @@ class Recorder:
 
     def _facts_of(self, root: Path) -> SessionFacts:
         if root not in self._facts:
-            self._facts[root] = find_session_facts(self.store, session_id=self.session_id, root=root, argv=self._argv)
+            self._facts[root] = find_session_facts(
+                self.store, self.shared, session_id=self.session_id, root=root, argv=self._argv
+            )
         return self._facts[root]

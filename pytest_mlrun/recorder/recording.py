@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from pytest_mlrun.recorder.recorder import Recorder
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.records.verdict import Verdict
-    from pytest_mlrun.store.reader import Series
+    from pytest_mlrun.store.objects import Staged
+    from pytest_mlrun.store.points import Series
 
 MAX_ERROR_CHARS = 20_000
 
@@ -133,7 +134,7 @@ class Recording:
         self._recorder.writer.artifact(self.id, artifact)
         self.artifacts[artifact.name] = artifact
 
-    def _publish(self, name: str, staged: object, *, media_type: str, role: str, unsafe: bool) -> Artifact:
+    def _publish(self, name: str, staged: Staged, *, media_type: str, role: str, unsafe: bool) -> Artifact:
         from pytest_mlrun.rules.naming import check_artifact_name
 
         objects = self._recorder.store.objects

@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 
 from pytest_mlrun.records.run import RunRecord
 
-MISSING = "–"
+MISSING = "-"
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _DIGITS = 4
 _MOST_DECIMALS = 6
@@ -62,11 +62,14 @@ def show_numbers(values: Sequence[float | None], *, distinct: bool = False) -> l
         values: The column; None is shown as missing.
         distinct: Whether different numbers should look different, as far as six digits reach.
     """
-    for digits in (_DIGITS, _DIGITS + 1, _DIGITS + 2):
-        shown = _show_column(values, digits)
-        known = {value for value in values if value is not None and math.isfinite(value)}
-        if not distinct or len({text for text, value in zip(shown, values, strict=True) if value in known}) == len(known):
+    shown = _show_column(values, _DIGITS)
+    known = {value for value in values if value is not None and math.isfinite(value)}
+    for digits in (_DIGITS + 1, _DIGITS + 2):
+        if not distinct or len({text for text, value in zip(shown, values, strict=True) if value in known}) == len(
+            known
+        ):
             break
+        shown = _show_column(values, digits)
     return shown
 
 
@@ -139,7 +142,7 @@ def count_of(series: str) -> int:
 
 
 def sparkline(values: Sequence[float], *, width: int) -> str:
-    """Return a curve of Unicode blocks; ``×`` where nothing is finite.
+    """Return a curve of Unicode blocks; ``x`` where nothing is finite.
 
     Args:
         values: The points, in order.
@@ -149,12 +152,12 @@ def sparkline(values: Sequence[float], *, width: int) -> str:
     means = [_mean(values[at * len(values) // count : (at + 1) * len(values) // count]) for at in range(count)]
     finite = [value for value in means if value is not None]
     if not finite:
-        return "×" * count
+        return "x" * count
     low, high = min(finite), max(finite)
     scale = (len(_BLOCKS) - 1) / (high - low) if high > low else 0.0
     middle = len(_BLOCKS) // 2
     return "".join(
-        "×" if value is None else _BLOCKS[round((value - low) * scale) if scale else middle] for value in means
+        "x" if value is None else _BLOCKS[round((value - low) * scale) if scale else middle] for value in means
     )
 
 
@@ -162,12 +165,6 @@ def _mean(values: Sequence[float]) -> float | None:
     finite = [value for value in values if math.isfinite(value)]
     # Halves first: the sum of two numbers near the largest float would be infinite.
     return sum(value / len(finite) for value in finite) if finite else None
-
-
-def varying_params(runs: Sequence[RunRecord]) -> tuple[str, ...]:
-    """Return the names of the params that are not the same in all runs, in the order they first appear."""
-    names = {name: None for run in runs for name in run.params}
-    return tuple(name for name in names if len({run.params.get(name) for run in runs}) > 1)
 
 
 def fact(run: RunRecord, name: str) -> object:

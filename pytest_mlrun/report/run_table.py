@@ -8,8 +8,9 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.report.facts import MISSING, name_of, outcome_of, show_duration, show_numbers, show_time, varying_params
+from pytest_mlrun.report.facts import MISSING, name_of, outcome_of, show_duration, show_numbers, show_time
 from pytest_mlrun.report.table import Column, Layout, lay_out
+from pytest_mlrun.rules.leaderboard import varying_params
 from pytest_mlrun.rules.params import show_param
 
 Identity = Literal["mark", "id", "name", "experiment", "outcome", "started", "duration"]
@@ -68,7 +69,9 @@ def lay_out_runs(runs: Sequence[RunRecord], selection: Selection, *, width: int 
     return lay_out(columns, list(zip(*cells, strict=True)), width=width)
 
 
-def choose_metrics(runs: Sequence[RunRecord], *, first: Sequence[str] = (), most: int | None = MOST_METRICS) -> tuple[str, ...]:
+def choose_metrics(
+    runs: Sequence[RunRecord], *, first: Sequence[str] = (), most: int | None = MOST_METRICS
+) -> tuple[str, ...]:
     """Return the metrics worth a column, in order: those given, those with gates, summaries, series.
 
     Args:

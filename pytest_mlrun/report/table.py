@@ -59,9 +59,7 @@ def lay_out(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: 
     """
     cells = [[clean_text(cell) for cell in row] for row in rows]
     titles = [clean_text(column.title) for column in columns]
-    needs = [
-        max([text_width(title), *(text_width(row[at]) for row in cells)]) for at, title in enumerate(titles)
-    ]
+    needs = [max([text_width(title), *(text_width(row[at]) for row in cells)]) for at, title in enumerate(titles)]
     kept = list(range(len(columns)))
     widths = dict(enumerate(needs))
     if width is not None:
@@ -107,7 +105,9 @@ def cut_text(text: str, width: int, *, middle: bool = False) -> str:
 
 def _choose(columns: Sequence[Column], needs: Sequence[int], width: int) -> list[int]:
     kept = list(range(len(columns)))
-    least = [need if column.cut == "never" else min(need, column.least) for column, need in zip(columns, needs, strict=True)]
+    least = [
+        need if column.cut == "never" else min(need, column.least) for column, need in zip(columns, needs, strict=True)
+    ]
     while sum(least[at] for at in kept) + len(GAP) * (len(kept) - 1) > width:
         # Of equally dispensable columns the last one goes: what was put first matters more.
         last = max(kept, key=lambda at: (columns[at].rank, at))

@@ -112,23 +112,29 @@ def classify(
         oom_kills: Processes that the control group lost to the kernel's out-of-memory killer during the run.
         phase: ``setup``, ``call`` or ``teardown``.
     """
-    for link in facts.chain:
-        found = _classify_link(link)
-        if found is not None and found[0] == "nan" and nan is not None:
-            return "nan", _say_nan(nan)
-        if found is not None:
-            return found
-    first = facts.chain[0] if facts.chain else None
-    # Workers share the control group: a failed assertion here says nothing about memory over there.
-    if oom_kills > 0 and not (first is not None and first.is_a("builtins.AssertionError")):
-        return "oom", f"the kernel killed {oom_kills} {'process' if oom_kills == 1 else 'processes'} for want of memory"
+    said = next((found for found in map(_classify_link, facts.chain) if found is not None), None)
+    if said is not None and (said[0] != "nan" or nan is None):
+        return said
+    if said is None and oom_kills > 0 and not _is_assertion(facts):
+        plural = "process" if oom_kills == 1 else "processes"
+        return "oom", f"the kernel killed {oom_kills} {plural} for want of memory"
     if nan is not None and phase == "call":
-        return "nan", _say_nan(nan)
+        return "nan", nan[0] if nan[1] is None else f"{nan[0]} at step {nan[1]}"
+    return said or _classify_rest(facts, phase)
+
+
+def _is_assertion(facts: ErrorFacts) -> bool:
+    # Workers share the control group: a failed assertion here says nothing about memory over there.
+    return bool(facts.chain) and facts.chain[0].is_a("builtins.AssertionError")
+
+
+def _classify_rest(facts: ErrorFacts, phase: str) -> tuple[Cause, str]:
     gate = next((link for link in facts.chain if link.is_a("pytest_mlrun.errors.GateFailure")), None)
     if gate is not None:
         return "gate", gate.line
-    if first is None:
+    if not facts.chain:
         return "unknown", ""
+    first = facts.chain[0]
     where = "" if phase == "call" else f"in {phase}: "
     return "error", f"{where}{first.types[0].rpartition('.')[2]}: {first.line}".removesuffix(": ")
 
@@ -177,66 +183,63 @@ def _module_of(error: BaseException) -> str:
 
 
 def _classify_link(link: ErrorLink) -> tuple[Cause, str] | None:
+    cause: Cause = ""
     if link.is_a(*_INTERRUPTIONS):
-        return "interrupted", link.line
-    if link.is_a("pytest_mlrun.errors.DataError"):
-        return "data_snapshot", link.line
-    if link.is_a("builtins.TimeoutError", "TimeoutExpired", "TimeoutError") or _TIMEOUT_MESSAGE.search(link.message):
-        return "timeout", link.line
-    # An assertion's text is the user's: "loss is nan" there is a claim, and no error of a library.
-    if link.is_a("builtins.AssertionError"):
+        cause = "interrupted"
+    elif link.is_a("pytest_mlrun.errors.DataError"):
+        cause = "data_snapshot"
+    elif link.is_a("TimeoutError", "TimeoutExpired") or _TIMEOUT_MESSAGE.search(link.message):
+        cause = "timeout"
+    elif link.is_a("builtins.AssertionError"):
+        # Its text is the user's: "loss is nan" there is a claim, and no error of a library.
         return None
-    if link.is_a("builtins.MemoryError", "OutOfMemoryError") or _OUT_OF_MEMORY.search(link.message):
-        return "oom", link.line
-    column = _find_column(link)
-    if column is not None:
-        return "data_schema", column
-    if link.is_a("builtins.FloatingPointError") or _NOT_A_NUMBER.search(link.message):
-        return "nan", link.line
-    return None
+    elif link.is_a("MemoryError", "OutOfMemoryError") or _OUT_OF_MEMORY.search(link.message):
+        cause = "oom"
+    else:
+        column = _find_columns(link)
+        if column is not None:
+            return "data_schema", column
+        if link.is_a("FloatingPointError") or _NOT_A_NUMBER.search(link.message):
+            cause = "nan"
+    return (cause, link.line) if cause else None
 
 
-def _find_column(link: ErrorLink) -> str | None:
-    if link.is_a("MergeError"):
-        return None
-    raised_by_table = link.module.partition(".")[0] in _TABLE_LIBRARIES
+def _find_columns(link: ErrorLink) -> str | None:
     if link.is_a("builtins.KeyError"):
-        return _find_column_in_key_error(link, raised_by_table=raised_by_table)
-    for pattern in _COLUMN_MESSAGES:
-        found = pattern.search(link.message)
-        if found:
-            return _say_columns(found[1])
-    if link.is_a(*_SCHEMA_TYPES):
-        name = re.fullmatch(r"['\"]?([\w .-]+)['\"]?", link.line)
-        return _say_columns(name[1]) if name and link.is_a("ColumnNotFoundError") else link.line
-    if _SCHEMA_MESSAGES.search(link.message):
-        return link.line
-    if raised_by_table and link.message.startswith("could not convert string to float"):
+        return _find_columns_in_key_error(link)
+    named = _match_columns(link.message)
+    if named is not None:
+        return named
+    if link.is_a("ColumnNotFoundError") and re.fullmatch(r"[\w .-]+", link.line):
+        return _say_columns(link.line)
+    by_table = link.module.partition(".")[0] in _TABLE_LIBRARIES
+    if (
+        link.is_a(*_SCHEMA_TYPES)
+        or _SCHEMA_MESSAGES.search(link.message)
+        or (by_table and link.message.startswith("could not convert string to float"))
+    ):
         return link.line
     return None
 
 
-def _find_column_in_key_error(link: ErrorLink, *, raised_by_table: bool) -> str | None:
+def _match_columns(text: str) -> str | None:
+    found = next(filter(None, (pattern.search(text) for pattern in _COLUMN_MESSAGES)), None)
+    return _say_columns(found[1]) if found else None
+
+
+def _find_columns_in_key_error(link: ErrorLink) -> str | None:
     # str(KeyError("x")) is "'x'"; of a number it has no quotes, and names a row rather than a column.
     quoted = re.fullmatch(r"(['\"])(.*)\1", link.message, re.DOTALL)
-    if quoted is None or not raised_by_table:
+    library = link.module.partition(".")[0]
+    if quoted is None or library not in _TABLE_LIBRARIES:
         return None
     text = quoted[2].replace("\\'", "'")
-    for pattern in _COLUMN_MESSAGES:
-        found = pattern.search(text)
-        if found:
-            return _say_columns(found[1])
     listed = re.match(r"(?:None of \[?Index\()?\[(.+?)\].*(?:not in index|not found in axis|in the \[columns\])", text)
     if listed:
         return _say_columns(listed[1])
-    return _say_columns(text) if link.module.partition(".")[0] == "pandas" and "\n" not in text else None
+    return _match_columns(text) or (_say_columns(text) if library == "pandas" and "\n" not in text else None)
 
 
 def _say_columns(listed: str) -> str:
     names = [name.strip().strip("'\"") for name in listed.split(",")]
     return ("column " if len(names) == 1 else "columns ") + ", ".join(repr(name) for name in names)
-
-
-def _say_nan(nan: tuple[str, int | None]) -> str:
-    name, step = nan
-    return name if step is None else f"{name} at step {step}"

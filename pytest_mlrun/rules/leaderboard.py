@@ -3,22 +3,12 @@
 from __future__ import annotations
 
 import math
-import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 
 from pytest_mlrun.records.project import Goal
-from pytest_mlrun.records.query import Comparison, Operator
+from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.rules.params import comparable_param
-
-_COMPARE: dict[Operator, Callable[[object, object], bool]] = {
-    "==": operator.eq,
-    "!=": operator.ne,
-    "<": operator.lt,
-    "<=": operator.le,
-    ">": operator.gt,
-    ">=": operator.ge,
-}
 
 
 def best(runs: Iterable[RunRecord], *, by: str, goal: Goal, where: Sequence[Comparison] = ()) -> RunRecord | None:
@@ -86,9 +76,18 @@ def _value_of(run: RunRecord, comparison: Comparison) -> bool | float | str | No
 
 
 def _holds(value: bool | float | str | None, comparison: Comparison) -> bool:
-    if value is None or _kind_of(value) is not _kind_of(comparison.value) or value != value:  # noqa: PLR0124 - NaN
+    asked = comparison.value
+    if value is None or _kind_of(value) is not _kind_of(asked) or value != value:  # noqa: PLR0124 - NaN
         return False
-    return _COMPARE[comparison.operator](value, comparison.value)
+    if comparison.operator in {"==", "!="}:
+        return (value == asked) is (comparison.operator == "==")
+    if isinstance(value, str) or isinstance(asked, str):
+        below, equal = str(value) < str(asked), value == asked
+    else:
+        below, equal = value < asked, value == asked
+    if equal:
+        return comparison.operator in {"<=", ">="}
+    return below is comparison.operator.startswith("<") and asked == asked  # noqa: PLR0124 - NaN
 
 
 def _kind_of(value: bool | float | str) -> type:

@@ -20,11 +20,11 @@ from pytest_mlrun.rules.predictions import (
 from pytest_mlrun.rules.suggest import did_you_mean
 
 if TYPE_CHECKING:
-    from numpy.typing import ArrayLike
+    import numpy as np
+    from numpy.typing import ArrayLike, NDArray
 
-    from pytest_mlrun.rules.predictions import Array
 
-__all__ = ["compute_metrics", "confusion", "default_goal"]
+__all__ = ["compute_metrics", "confusion", "default_goal", "is_classification"]
 
 _TWO = 2
 
@@ -36,7 +36,7 @@ def compute_metrics(
     *,
     threshold: float = 0.5,
     average: str | None = None,
-    labels: Sequence[Label] | None = None,
+    labels: ArrayLike | None = None,
 ) -> dict[str, float]:
     """Return the metrics by name, as scikit-learn computes them.
 
@@ -76,21 +76,33 @@ def compute_metrics(
     return computed
 
 
-def confusion(
-    y_true: ArrayLike, y_out: ArrayLike, *, threshold: float = 0.5, labels: Sequence[Label] | None = None
-) -> tuple[tuple[Label, ...], list[list[int]]]:
-    """Return the classes, and how often each one (row) was predicted as each (column).
+def is_classification(names: Sequence[str]) -> bool:
+    """Whether any of the metrics is about classes rather than numbers.
 
     Raises:
-        MetricError: If there are no decisions to count.
+        MetricError: If a name is unknown.
+    """
+    return any(parse_metric(name).family != "regression" for name in names)
+
+
+def confusion(
+    y_true: ArrayLike, y_out: ArrayLike, *, threshold: float = 0.5, labels: ArrayLike | None = None
+) -> tuple[tuple[Label, ...], NDArray[np.int64]] | None:
+    """Return the classes, and how often each one (row) was predicted as each (column).
+
+    None where scores leave [0, 1], as those of ``decision_function`` do, and no threshold is meant for them.
+
+    Raises:
+        MetricError: If they cannot be read or do not belong together.
     """
     import numpy as np
 
     found = read_classification(y_true, y_out, threshold=threshold, labels=labels)
-    size = len(found.classes)
-    counts = np.zeros((size, size), dtype=np.int64)
-    np.add.at(counts, (found.truth, _decisions(found, "a confusion matrix")), 1)
-    return found.classes, counts.tolist()
+    if found.predicted is None:
+        return None
+    counts = np.zeros((len(found.classes), len(found.classes)), dtype=np.int64)
+    np.add.at(counts, (found.truth, found.predicted), 1)
+    return found.classes, counts
 
 
 # -- classification ----------------------------------------------------------------------------------------------------
@@ -158,7 +170,9 @@ def _compute_decision(metric: Metric, found: Classification, average: str | None
     import numpy as np
     from sklearn import metrics as sk
 
-    predicted = _decisions(found, metric.name)
+    predicted = found.predicted
+    if predicted is None:
+        raise _outside(metric.name, found)
     if metric.base == "accuracy":
         return float(np.mean(found.truth == predicted))
     if metric.base == "balanced_accuracy":
@@ -176,12 +190,6 @@ def _compute_decision(metric: Metric, found: Classification, average: str | None
     if len(found.classes) <= _TWO and metric.average is None:
         return _quietly(compute, found.truth, predicted, average="binary", pos_label=1, zero_division=0.0)
     return _quietly(compute, found.truth, predicted, average=chosen, zero_division=0.0)
-
-
-def _decisions(found: Classification, name: str) -> Array:
-    if found.predicted is None:
-        raise _outside(name, found)
-    return found.predicted
 
 
 def _outside(name: str, found: Classification) -> MetricError:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 MAX_TEXT_CHARS = 6000
 MAX_DEPTH = 30
 MAX_INT_BITS = 12_000
-GIVE_AN_ID = 'give it an id: pytest.param(…, id="…")'
+GIVE_AN_ID = 'give it an id: pytest.param(…, id="…"), or log text or numbers that say what it is'
 _FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _NAMED = ("$estimator", "$callable", "$enum", "$id")
 

@@ -76,7 +76,7 @@ def check_lengths(truth: Array, out: Array) -> None:
 
 
 def read_classification(
-    y_true: ArrayLike, y_out: ArrayLike, *, threshold: float = 0.5, labels: Sequence[Label] | None = None
+    y_true: ArrayLike, y_out: ArrayLike, *, threshold: float = 0.5, labels: ArrayLike | None = None
 ) -> Classification:
     """Tell labels, scores and probabilities apart.
 
@@ -157,7 +157,7 @@ def _refuse_missing(values: Array, what: str) -> None:
 # -- classes -----------------------------------------------------------------------------------------------------------
 
 
-def _are_labels(truth: Array, out: Array, labels: Sequence[Label] | None) -> bool:
+def _are_labels(truth: Array, out: Array, labels: ArrayLike | None) -> bool:
     import numpy as np
 
     if out.dtype.kind != "f":
@@ -170,7 +170,7 @@ def _are_labels(truth: Array, out: Array, labels: Sequence[Label] | None) -> boo
     return bool(np.isin(out, classes).all())
 
 
-def _find_classes(truth: Array, out: Array, labels: Sequence[Label] | None) -> tuple[Label, ...]:
+def _find_classes(truth: Array, out: Array, labels: ArrayLike | None) -> tuple[Label, ...]:
     import numpy as np
 
     if labels is not None:
@@ -218,7 +218,7 @@ def _show_classes(classes: Sequence[Label]) -> str:
 # -- labels, scores, probabilities -------------------------------------------------------------------------------------
 
 
-def _read_labels(truth: Array, out: Array, labels: Sequence[Label] | None) -> Classification:
+def _read_labels(truth: Array, out: Array, labels: ArrayLike | None) -> Classification:
     import numpy as np
 
     if (truth.dtype.kind in "biuf") != (out.dtype.kind in "biuf"):

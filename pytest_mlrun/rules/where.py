@@ -89,6 +89,8 @@ class _Parser:
         if operator.text not in _OPERATORS:
             self._refuse_operator(operator)
         value = self._take()
+        if value.text in {"'", '"'}:
+            self._fail(value, "the quote is not closed")
         if value.kind not in {"word", "text"} or value.text.lower() in {"and", "or"}:
             self._fail(value, f"{name.text} {operator.text} needs a value")
         return Comparison(kind, field, cast("Operator", operator.text), self._read_value(kind, field, operator, value))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from pytest_mlrun.recorder.recording import Recording
+    from pytest_mlrun.rules.predictions import Label
 
 ARROW = "application/vnd.apache.arrow.file"
 
@@ -27,7 +29,7 @@ class Evaluation:
     row_ids: ArrayLike | None
     groups: ArrayLike | None
     threshold: float
-    labels: ArrayLike | None
+    labels: Sequence[Label] | None
 
 
 def log_evaluation(recording: Recording, rows: Evaluation) -> dict[str, float]:
@@ -66,7 +68,7 @@ def _check_lengths(columns: dict[str, NDArray[np.generic]], count: int, split: s
 def _store_rows(
     recording: Recording, split: str, columns: dict[str, NDArray[np.generic]], y_out: NDArray[np.generic]
 ) -> None:
-    from pytest_mlrun.store.tables import encode_table
+    from pytest_mlrun.store.encoding import encode_table
 
     # Labels are an object of their own: equal over all runs of a sweep, so they are stored once.
     recording.add_bytes(f"labels/{split}.arrow", encode_table(columns, "arrow"), media_type=ARROW, role="labels")
@@ -84,16 +86,19 @@ def _store_rows(
 def _store_confusion(
     recording: Recording, rows: Evaluation, y_true: NDArray[np.generic], y_out: NDArray[np.generic]
 ) -> None:
-    from pytest_mlrun.rules.metrics import confusion, is_classification
+    from pytest_mlrun.rules.metric_names import parse_metric
+    from pytest_mlrun.rules.metrics import confusion
     from pytest_mlrun.run.files import add_dict
 
-    if not is_classification(rows.metrics):
+    if all(parse_metric(name).family == "regression" for name in rows.metrics):
         return
-    classes, matrix = confusion(y_true, y_out, threshold=rows.threshold, labels=rows.labels)
-    name = _free_name(recording, f"confusion/{rows.split}", ".json")
-    add_dict(
-        recording, {"labels": list(classes), "matrix": matrix.tolist(), "rows": "true", "columns": "predicted"}, name
-    )
+    counted = confusion(y_true, y_out, threshold=rows.threshold, labels=rows.labels)
+    if counted is None:
+        # Scores that only rank, such as a decision function's, decide nothing: there is nothing to count.
+        return
+    classes, matrix = counted
+    content = {"labels": list(classes), "matrix": matrix, "rows": "true", "columns": "predicted"}
+    add_dict(recording, content, _free_name(recording, f"confusion/{rows.split}", ".json"))
 
 
 def _free_name(recording: Recording, stem: str, suffix: str) -> str:

@@ -72,7 +72,7 @@ def add_table(recording: Recording, table: object, name: str) -> Artifact:
     Raises:
         ArtifactError: If the suffix is not one of a table, or the object is not a table.
     """
-    from pytest_mlrun.store.tables import encode_table
+    from pytest_mlrun.store.encoding import encode_table
 
     suffix = PurePosixPath(name).suffix
     if suffix not in TABLE_TYPES:

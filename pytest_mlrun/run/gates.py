@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
-
-from pytest_mlrun.errors import MetricError
 
 if TYPE_CHECKING:
     from pytest_mlrun.recorder.recording import Recording
@@ -20,15 +19,9 @@ def judge_gate(recording: Recording, gate: Gate) -> Verdict:
         MetricError: If the metric was never logged, or has no point at the step asked for.
     """
     if gate.metric not in recording.values:
-        from pytest_mlrun.rules.suggest import did_you_mean
+        from pytest_mlrun.rules.gates import never_logged
 
-        logged = ", ".join(sorted(recording.values)) or "none"
-        raise MetricError(
-            f"metric {gate.metric!r} was never logged{did_you_mean(gate.metric, tuple(recording.values))}",
-            details=(f"this run has: {logged}",),
-            where=f"{gate.kind} {gate.bound:g} of run {recording.plan.name}",
-            next_step="log it before the gate, or correct its name",
-        )
+        raise never_logged(gate.metric, recording.values)
     return recording.judge(gate.judge(_value(recording, gate)))
 
 
@@ -41,7 +34,7 @@ def _value(recording: Recording, gate: Gate) -> float:
     return read_at(points.values, points.steps, gate.at, kind=gate.kind)
 
 
-def judge_marker(recording: Recording, floors: dict[str, float], ceilings: dict[str, float]) -> None:
+def judge_marker(recording: Recording, floors: Mapping[str, float], ceilings: Mapping[str, float]) -> None:
     """Judge the gates written in the marker and fail once, naming every one that failed.
 
     Raises:

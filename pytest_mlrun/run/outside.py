@@ -96,7 +96,7 @@ def _plan(  # noqa: PLR0917 - one argument a fact of the run, all named by its o
 ) -> RunPlan:
     from pytest_mlrun.pillars.randomness import check_seed
     from pytest_mlrun.recorder.plan import RunPlan
-    from pytest_mlrun.rules.naming import check_params, check_tag
+    from pytest_mlrun.rules.naming import check_param_names, check_tag
     from pytest_mlrun.rules.params import describe_param
 
     script = Path(sys.argv[0] or "interactive")
@@ -105,7 +105,7 @@ def _plan(  # noqa: PLR0917 - one argument a fact of the run, all named by its o
         if script.resolve().is_relative_to(project.root)
         else script.name
     )
-    check_params(params, project.naming)
+    check_param_names(params, project.naming)
     for key, value in tags.items():
         check_tag(key, value, project.naming)
     return RunPlan(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.records.verdict import Verdict
     from pytest_mlrun.rules.gates import Gate
+    from pytest_mlrun.rules.predictions import Label
 
 
 _NOT_A_STEP = (struct.error, TypeError, OverflowError)
@@ -240,11 +241,11 @@ class Run:
         y_true: ArrayLike,
         y_pred_or_score: ArrayLike,
         *,
-        metrics: list[str] | tuple[str, ...],
+        metrics: Sequence[str],
         row_ids: ArrayLike | None = None,
         groups: ArrayLike | None = None,
         threshold: float = 0.5,
-        labels: ArrayLike | None = None,
+        labels: Sequence[Label] | None = None,
     ) -> dict[str, float]:
         """Compute metrics on a split, log each as ``<split>_<metric>``, and keep the rows behind them.
 

@@ -112,7 +112,9 @@ def build_array(kind: pa.DataType, values: Sequence[object]) -> pa.Array:
     return pa.Array.from_buffers(kind, len(values), [bitmap, *buffers], null_count=missing)
 
 
-def list_array(kind: pa.DataType, parts: Sequence[npt.NDArray[np.int64]] | Sequence[npt.NDArray[np.float64]]) -> pa.Array:
+def list_array(
+    kind: pa.DataType, parts: Sequence[npt.NDArray[np.int64]] | Sequence[npt.NDArray[np.float64]]
+) -> pa.Array:
     """Build a column of lists of numbers.
 
     Args:
@@ -148,7 +150,9 @@ def _map_column(kind: Kind, maps: Sequence[Mapping[str, object]]) -> pa.Array:
     return pa.Array.from_buffers(whole, len(maps), [None, _offsets(map(len, maps))], null_count=0, children=[entries])
 
 
-def _list_column(kind: Kind, fields: Fields, rows: Sequence[Sequence[Artifact]] | Sequence[Sequence[Verdict]]) -> pa.Array:
+def _list_column(
+    kind: Kind, fields: Fields, rows: Sequence[Sequence[Artifact]] | Sequence[Sequence[Verdict]]
+) -> pa.Array:
     whole = _TYPES[kind]
     items: list[Artifact | Verdict] = [item for row in rows for item in row]
     parts = [build_array(whole.value_type.field(name).type, [getattr(item, name) for item in items]) for name in fields]
@@ -181,11 +185,11 @@ def number_values(column: pa.Array) -> npt.NDArray[np.int64] | npt.NDArray[np.fl
     Returns:
         Its values.
     """
-    dtype = np.float64 if pa.types.is_floating(column.type) else np.int64
-    content = column.buffers()[1]
-    if content is None:
-        return np.zeros(len(column), dtype=dtype)
-    return np.frombuffer(content, dtype=dtype, count=column.offset + len(column))[column.offset :]
+    content = column.buffers()[1] or bytes(8 * len(column))
+    count = column.offset + len(column)
+    if pa.types.is_floating(column.type):
+        return np.frombuffer(content, dtype=np.float64, count=count)[column.offset :]
+    return np.frombuffer(content, dtype=np.int64, count=count)[column.offset :]
 
 
 def bool_values(column: pa.Array) -> Bools:
@@ -201,6 +205,41 @@ def bool_values(column: pa.Array) -> Bools:
     return cast("Bools", bits[column.offset : column.offset + len(column)].view(np.bool_))
 
 
+def check_bounds(column: pa.Array) -> None:
+    """Check that no offset of a column points outside it: reading such a value would end the process.
+
+    Args:
+        column: The column; only the rows it shows are looked at.
+
+    Raises:
+        ValueError: An offset points outside.
+    """
+    kind = column.type
+    if pa.types.is_struct(kind):
+        for at in range(kind.num_fields):
+            check_bounds(column.field(at))
+    elif pa.types.is_map(kind):
+        first, last = _check_offsets(column, len(column.keys))
+        check_bounds(column.keys.slice(first, last - first))
+        check_bounds(column.items.slice(first, last - first))
+    elif pa.types.is_list(kind):
+        first, last = _check_offsets(column, len(column.values))
+        check_bounds(column.values.slice(first, last - first))
+    elif pa.types.is_string(kind):
+        content = column.buffers()[2]
+        _check_offsets(column, 0 if content is None else content.size)
+
+
+def _check_offsets(column: pa.Array, size: int) -> tuple[int, int]:
+    offsets = column.buffers()[1]
+    if offsets is None or not len(column):
+        return 0, 0
+    bounds = np.frombuffer(offsets, dtype=np.int32, count=column.offset + len(column) + 1)[column.offset :]
+    if bounds[0] < 0 or bounds[-1] > size or (bounds[1:] < bounds[:-1]).any():
+        raise ValueError("an offset points outside its column")
+    return int(bounds[0]), int(bounds[-1])
+
+
 def equal_text(column: pa.Array, text: str, *, suffix: bool = False) -> Bools:
     """Find the rows that hold a text.
 
@@ -211,16 +250,18 @@ def equal_text(column: pa.Array, text: str, *, suffix: bool = False) -> Bools:
 
     Returns:
         One truth value a row; False where there is no value.
+
+    Raises:
+        ValueError: The column is damaged.
     """
     needle = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
+    check_bounds(column)
     _, offsets, content = column.buffers()
     if offsets is None or not len(column):
         return np.zeros(len(column), dtype=np.bool_)
     bounds = np.frombuffer(offsets, dtype=np.int32, count=column.offset + len(column) + 1)[column.offset :]
     letters = np.frombuffer(content or b"", dtype=np.uint8)
     lengths = bounds[1:] - bounds[:-1]
-    if bounds[0] < 0 or bounds[-1] > len(letters) or (lengths < 0).any():
-        raise ValueError("offsets of a text column point outside it")
     found = (lengths >= len(needle) if suffix else lengths == len(needle)) & valid_mask(column)
     rows = np.flatnonzero(found)
     if len(needle) and len(rows):

@@ -67,7 +67,10 @@ def compute_series_digests(
     rows[:, 1] = times_us
     rows[:, 2] = np.ascontiguousarray(values).view(np.int64)
     starts = [0, *ends[:-1]] if ends else []
-    return [f"{end - start}:sha256:{hashlib.sha256(rows[start:end].data).hexdigest()}" for start, end in zip(starts, ends, strict=True)]
+    return [
+        f"{end - start}:sha256:{hashlib.sha256(rows[start:end].data).hexdigest()}"
+        for start, end in zip(starts, ends, strict=True)
+    ]
 
 
 def _struct(item: RunRecord | Artifact | Verdict, fields: Fields) -> Canonical:

@@ -4,14 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from pytest_mlrun.errors import StoreError, StoreWriteError
 
-_FULL = {errno.ENOSPC: "no space is left", errno.EDQUOT: "the disk quota is used up", errno.EFBIG: "the file-size limit is reached"}
-_DENIED = {errno.EACCES: "permission denied", errno.EPERM: "permission denied", errno.EROFS: "the file system is read-only"}
+_FULL = {
+    errno.ENOSPC: "no space is left",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "the file-size limit is reached",
+}
+_DENIED = {
+    errno.EACCES: "permission denied",
+    errno.EPERM: "permission denied",
+    errno.EROFS: "the file system is read-only",
+}
 
 
 class Steps:
@@ -123,6 +131,23 @@ def aside(temporary: Path) -> Iterator[Path]:
             raise
 
 
+def publish(target: Path, write: Callable[[Path], None], *, temporary: Path, steps: Steps) -> None:
+    """Write a file aside and install it.
+
+    Args:
+        target: Final path.
+        write: Writes the content to the path it is given.
+        temporary: Where to write first, on the same file system.
+        steps: Named instants.
+
+    Raises:
+        StoreWriteError: The operating system refused.
+    """
+    with aside(temporary):
+        write(temporary)
+    install(temporary, target, steps=steps)
+
+
 def remove(path: Path) -> None:
     """Remove a file that may be gone already.
 
@@ -155,5 +180,7 @@ def read_bytes(path: Path) -> bytes:
         raise
     except OSError as error:
         raise StoreError(
-            f"the run store cannot be read: {os.strerror(error.errno or 0)}", where=str(path), next_step="check the file's permissions"
+            f"the run store cannot be read: {os.strerror(error.errno or 0)}",
+            where=str(path),
+            next_step="check the file's permissions",
         ) from error

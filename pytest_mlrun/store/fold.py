@@ -139,7 +139,9 @@ def fold_events(events: Iterable[Event]) -> dict[str, RunState]:
     return dict(sorted(states.items()))
 
 
-def fold_runs(states: Iterable[RunState], *, load_points: Callable[[], Records], unfinished: str) -> Iterator[FoldedRun]:
+def fold_runs(
+    states: Iterable[RunState], *, load_points: Callable[[], Records], unfinished: str
+) -> Iterator[FoldedRun]:
     """Build the records of a log's runs.
 
     Args:
@@ -171,7 +173,8 @@ def fold_finished(state: RunState) -> FoldedRun:
         event to damage shows a digest that its row does not have.
     """
     end = cast("RunEnd", state.end)
-    records = np.frombuffer(b"".join(state.points), dtype=RECORD)
+    content = state.points[0] if len(state.points) == 1 else b"".join(state.points)
+    records = np.frombuffer(content, dtype=RECORD)
     folded = _fold(state, records, end)
     return FoldedRun(replace(folded.record, digest=state.digest or compute_run_digest(folded.record)), folded.series)
 

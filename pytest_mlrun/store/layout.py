@@ -4,28 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from pytest_mlrun.errors import StoreDamagedError, StoreError, StoreFormatError
-from pytest_mlrun.store.files import Steps, aside, install, read_bytes, sync_folder, writing
+from pytest_mlrun.records.identity import new_id
+from pytest_mlrun.store.files import Steps, publish, read_bytes, sync_folder, writing
 
 FORMAT = (0, 1)
 """Layout of the store: (major, minor). While major is 0, another minor is another format."""
-
-
-def make_uuid7() -> str:
-    """Make a UUIDv7: text that sorts by time of creation.
-
-    Returns:
-        36 characters, lower case.
-    """
-    milliseconds = time.time_ns() // 1_000_000
-    noise = int.from_bytes(os.urandom(10), "big")
-    number = (milliseconds & (1 << 48) - 1) << 80 | 0x7 << 76 | (noise >> 68 & 0xFFF) << 64 | 0b10 << 62 | noise & (1 << 62) - 1
-    text = f"{number:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +144,9 @@ def open_folder(path: Path, *, create: bool, steps: Steps) -> str:
     if not exists:
         if not create:
             raise StoreError(
-                f"there is no run store in {path.name or path}", where=str(path), next_step="record a first run: pytest --mlrun"
+                f"there is no run store in {path.name or path}",
+                where=str(path),
+                next_step="record a first run: pytest --mlrun",
             )
         _create(path, about, steps=steps)
     return _read_about(about)
@@ -176,10 +165,12 @@ def _create(path: Path, about: Path, *, steps: Steps) -> None:
             for name in ("live", "seg", "pts", "tmp"):
                 (path / name).mkdir(exist_ok=True)
             (path / ".gitignore").write_text("*\n", encoding="utf-8")
-        text = json.dumps({"format": f"{FORMAT[0]}.{FORMAT[1]}", "store_id": make_uuid7()}) + "\n"
-        with aside(path / "tmp" / "mlrun.json") as temporary:
-            temporary.write_text(text, encoding="utf-8")
-        install(temporary, about, steps=steps)
+        text = json.dumps({"format": f"{FORMAT[0]}.{FORMAT[1]}", "store_id": new_id()}) + "\n"
+
+        def write(target: Path) -> None:
+            target.write_text(text, encoding="utf-8")
+
+        publish(about, write, temporary=path / "tmp" / "mlrun.json", steps=steps)
         with writing(path):
             sync_folder(path.parent)
 

@@ -9,12 +9,15 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
 
 from pytest_mlrun.errors import StoreError
+from pytest_mlrun.records.identity import new_id
 from pytest_mlrun.store.files import write_error
+from pytest_mlrun.store.layout import LogFiles
 
 _NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOTSUP, errno.ENOLCK})
 
@@ -33,6 +36,30 @@ def try_lock(path: Path) -> BaseFileLock | None:
         StoreError: The file system has no locks.
     """
     return _acquire(path, timeout_s=0)
+
+
+def claim_log(root: Path) -> tuple[LogFiles, BaseFileLock]:
+    """Take the lock of a log that does not exist yet: a log whose lock is free is taken for abandoned.
+
+    Args:
+        root: The store's folder.
+
+    Returns:
+        The new log's files, and its held lock.
+
+    Raises:
+        StoreWriteError: The store cannot be written.
+    """
+    while True:
+        files = LogFiles(root, new_id())
+        try:
+            files.lock.parent.mkdir(exist_ok=True)
+        except OSError as error:
+            raise write_error(files.lock, error) from error
+        # None: a recovery met the new lock file before it was held, and removed it as a leftover.
+        lock = try_lock(files.lock)
+        if lock is not None:
+            return files, lock
 
 
 @contextmanager
@@ -95,14 +122,23 @@ def find_boot_id() -> str:
     return f"host:{platform.node()}"
 
 
-def describe_writer(session_id: str, version: str) -> dict[str, str | int]:
+def describe_writer(session_id: str) -> dict[str, str | int]:
     """Say who writes a log: the first event of every log.
 
     Args:
         session_id: Session of the writing process.
-        version: Version of this package.
 
     Returns:
         Facts to store as JSON.
     """
-    return {"host": platform.node(), "boot": find_boot_id(), "pid": os.getpid(), "session_id": session_id, "version": version}
+    try:
+        written_by = version("pytest-mlrun")
+    except PackageNotFoundError:
+        written_by = "unknown"
+    return {
+        "host": platform.node(),
+        "boot": find_boot_id(),
+        "pid": os.getpid(),
+        "session_id": session_id,
+        "version": written_by,
+    }

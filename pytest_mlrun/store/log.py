@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import struct
-import time
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,6 +14,7 @@ from typing import Final
 import pyarrow as pa
 
 from pytest_mlrun.errors import StoreWriteError
+from pytest_mlrun.records.identity import now_us
 from pytest_mlrun.store.files import Steps, write_error, writing
 
 EVENT_SCHEMA: Final = pa.schema(
@@ -93,12 +93,13 @@ class EventLog:
         self._seq = 0
         self._size = 0
         self._broken = False
-        self._schema = EVENT_SCHEMA.serialize().to_pybytes()
         with writing(path):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
             self._descriptor = os.open(path, flags, 0o644)
 
-    def write(self, kind: str, run_id: str, content: Mapping[str, object], *, points: bytes = b"") -> Event:
+    def write(
+        self, kind: str, run_id: str, content: Mapping[str, object], *, points: bytes | memoryview = b""
+    ) -> Event:
         """Write one event; it survives SIGKILL when this returns.
 
         Args:
@@ -113,10 +114,10 @@ class EventLog:
         Raises:
             StoreWriteError: The operating system refused; the log is as it was before.
         """
-        event = Event(self._seq, time.time_ns() // 1000, kind, run_id, content, points)
+        event = Event(self._seq, now_us(), kind, run_id, content, points)
         message = encode_event(event)
         if self._seq == 0:
-            message = self._schema + message
+            message = pa.py_buffer(EVENT_SCHEMA.serialize().to_pybytes() + message.to_pybytes())
         self._steps.reach(f"event.{kind}.before-write")
         self._write(message)
         self._steps.reach(f"event.{kind}.after-write")
@@ -136,7 +137,7 @@ class EventLog:
         """Close the file."""
         os.close(self._descriptor)
 
-    def _write(self, message: bytes) -> None:
+    def _write(self, message: pa.Buffer) -> None:
         if self._broken:
             raise StoreWriteError(
                 "the run store cannot be written: an earlier write was cut short",
@@ -145,12 +146,12 @@ class EventLog:
             )
         try:
             done = os.write(self._descriptor, message)
-            while done < len(message):  # the disk is nearly full, or a signal arrived
-                done += os.write(self._descriptor, message[done:])
+            while done < message.size:  # the disk is nearly full, or a signal arrived
+                done += os.write(self._descriptor, message.slice(done))
         except OSError as error:
             self._cut()
             raise write_error(self._path, error) from error
-        self._size += len(message)
+        self._size += message.size
 
     def _cut(self) -> None:
         # Half an event in the middle of the log would read as damage once the next one follows it.
@@ -160,7 +161,7 @@ class EventLog:
             self._broken = True
 
 
-def encode_event(event: Event) -> bytes:
+def encode_event(event: Event) -> pa.Buffer:
     """Make the IPC message of an event.
 
     Args:
@@ -170,7 +171,7 @@ def encode_event(event: Event) -> bytes:
         One record batch of one row.
     """
     data = json.dumps(event.content, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
-    texts = (event.kind.encode("ascii"), event.run_id.encode("utf-8"), data, bytes(event.points))
+    texts = (event.kind.encode("ascii"), event.run_id.encode("utf-8"), data, event.points)
     crc = _checksum(event.seq, event.time_us, *texts)
     columns = [
         _number(EVENT_SCHEMA.field(0).type, event.seq),
@@ -178,14 +179,14 @@ def encode_event(event: Event) -> bytes:
         *(_text(EVENT_SCHEMA.field(2 + at).type, text) for at, text in enumerate(texts)),
         _number(EVENT_SCHEMA.field(6).type, crc),
     ]
-    return pa.RecordBatch.from_arrays(columns, schema=EVENT_SCHEMA).serialize().to_pybytes()
+    return pa.RecordBatch.from_arrays(columns, schema=EVENT_SCHEMA).serialize()
 
 
 def _number(kind: pa.DataType, value: int) -> pa.Array:
     return pa.Array.from_buffers(kind, 1, [None, pa.py_buffer(struct.pack("<q", value))], null_count=0)
 
 
-def _text(kind: pa.DataType, value: bytes) -> pa.Array:
+def _text(kind: pa.DataType, value: bytes | memoryview) -> pa.Array:
     offsets = pa.py_buffer(struct.pack("<ii", 0, len(value)))
     return pa.Array.from_buffers(kind, 1, [None, offsets, pa.py_buffer(value)], null_count=0)
 

@@ -100,12 +100,8 @@ class Objects:
         if self.verify(staged.digest):
             self.discard(staged)
             return
-        temporary = staged.temporary
-        if temporary is None:
-            temporary = self._copy(io.BytesIO(staged.content)).temporary
-        if temporary is None:
-            raise TypeError("staged content has neither file nor bytes")
         target = self.path(staged.digest)
+        temporary = staged.temporary or self._write_again(staged)
         with writing(target):
             self._make_folder(target.parent)
             temporary.replace(target)
@@ -191,7 +187,7 @@ class Objects:
             raise StoreDamagedError(
                 f"an object is missing: {_short(digest)}",
                 where=str(path),
-                next_step="copy the store again, with its objects folder; see what else is missing: pytest-mlrun verify",
+                next_step="restore it from a copy of the store; see what else is missing: pytest-mlrun verify",
             ) from error
         except OSError as error:
             raise StoreError(
@@ -234,7 +230,8 @@ class Objects:
         for folder in _names(self._folder):
             for name in _names(self._folder / folder):
                 digest = f"sha256:{folder}{name}"
-                if len(folder) == 2 and _DIGEST.fullmatch(digest):
+                match = _DIGEST.fullmatch(digest)
+                if match is not None and match[1] == folder:
                     yield digest
 
     def _put(self, staged: Staged) -> tuple[str, int]:
@@ -245,6 +242,13 @@ class Objects:
             raise
         return staged.digest, staged.size_bytes
 
+    def _write_again(self, staged: Staged) -> Path:
+        written = self._copy(io.BytesIO(staged.content))
+        if written.temporary is None or written.digest != staged.digest:
+            self.discard(written)
+            raise ValueError(f"{staged.digest} is staged, but there is no longer the content")
+        return written.temporary
+
     def _copy(self, source: BinaryIO, *, source_path: Path | None = None) -> Staged:
         temporary = self._temporary / f"object-{new_id()}"
         sha256 = hashlib.sha256()
@@ -252,15 +256,17 @@ class Objects:
         try:
             with writing(temporary):
                 self._make_folder(temporary.parent)
-                with temporary.open("xb", buffering=0) as target:
+                with temporary.open("xb") as target:
                     for chunk in _chunks(source, source_path):
                         sha256.update(chunk)
                         size_bytes += len(chunk)
-                        _write(target, chunk)
+                        target.write(chunk)
+                    target.flush()
                     os.fchmod(target.fileno(), 0o444)
                     os.fsync(target.fileno())
         except BaseException:
-            temporary.unlink(missing_ok=True)
+            with suppress(OSError):
+                temporary.unlink()
             raise
         return Staged(f"sha256:{sha256.hexdigest()}", size_bytes, temporary)
 
@@ -283,11 +289,6 @@ def _chunks(source: BinaryIO, path: Path | None) -> Iterator[memoryview]:
         if not count:
             return
         yield buffer[:count]
-
-
-def _write(target: io.FileIO, chunk: memoryview) -> None:
-    while chunk:
-        chunk = chunk[target.write(chunk) :]
 
 
 def _names(folder: Path) -> list[str]:

@@ -96,7 +96,7 @@ class PointFile:
         """
         with self._lock:
             buffer = self._buffer()
-            end = min(end, len(buffer))
+            first, end = first + RECORD_BYTES, min(end, len(buffer))
             return np.frombuffer(buffer[first:end] if first < end else b"", dtype=RECORD)
 
     def close(self, reason: str) -> None:
@@ -122,7 +122,9 @@ class PointFile:
 
     def _append_slowly(self, place: int, channel: int, value: float, step: int | None) -> None:
         if self._closed_reason:
-            raise RunClosedError(self._closed_reason, next_step="log inside the test, in the process that started the run")
+            raise RunClosedError(
+                self._closed_reason, next_step="log inside the test, in the process that started the run"
+            )
         _check_point(value, step)
         with self._lock:
             while place + RECORD_BYTES > self._size:
@@ -175,11 +177,15 @@ def _check_point(value: float, step: int | None) -> None:
     try:
         struct.pack("<d", value)
     except struct.error:
-        raise MetricError(f"a metric's value must be a number, found {type(value).__name__}", next_step="log float(value)") from None
+        raise MetricError(
+            f"a metric's value must be a number, found {type(value).__name__}", next_step="log float(value)"
+        ) from None
     try:
         struct.pack("<q", step or 0)
     except struct.error:
-        raise MetricError(f"a metric's step must be a 64-bit integer, found {step!r}", next_step="log int(step)") from None
+        raise MetricError(
+            f"a metric's step must be a 64-bit integer, found {step!r}", next_step="log int(step)"
+        ) from None
 
 
 def _allocate(descriptor: int, start: int, size: int) -> None:
@@ -223,14 +229,32 @@ def sort_records(records: Records) -> Records:
     channels = records["channel"]
     written = channels >= WRITTEN
     if not written.all():
-        records = records[written]
+        records = _take(records, np.flatnonzero(written))
         channels = records["channel"]
-    if len(records) < 2 or bool((channels[1:] >= channels[:-1]).all()):
+    if bool((channels[1:] >= channels[:-1]).all()):
         return records
     keys = channels - channels.min()
     if int(keys.max()) < 1 << 16:
         keys = keys.astype(np.uint16)  # numpy sorts 16 bits by radix: several times faster than 32
-    return records[np.argsort(keys, kind="stable")]
+    return _take(records, np.argsort(keys, kind="stable"))
+
+
+def _take(records: Records, rows: npt.NDArray[np.intp]) -> Records:
+    # numpy copies a structured row field by field, but a row of plain words at once: ten times faster.
+    words = records.view(np.uint64).reshape(-1, RECORD_BYTES // 8)
+    return words[rows].reshape(-1).view(RECORD)
+
+
+def as_bytes(records: Records) -> memoryview:
+    """View records as the bytes that a log stores.
+
+    Args:
+        records: Contiguous records.
+
+    Returns:
+        The same memory.
+    """
+    return records.view(np.uint8).data
 
 
 def select_channels(records: Records, channels: Iterable[int]) -> Records:
@@ -269,13 +293,13 @@ def fold_points(records: Records, names: Mapping[int, str]) -> tuple[dict[str, f
     starts = np.concatenate(([0], edges))
     labels = [names.get(channel, f"channel {channel - WRITTEN}") for channel in channels[starts].tolist()]
     stepped = (records["flags"] & SUMMARY) == 0
-    values = np.ascontiguousarray(records["value"])
+    values = np.array(records["value"])
     values[np.isnan(values)] = np.nan  # NaN has many bit patterns; a digest needs one
     lasts = np.concatenate((edges, [len(records)])) - 1
     metrics = dict(zip(labels, values[lasts].tolist(), strict=True))
     counts = np.add.reduceat(stepped.astype(np.int64), starts)
     if stepped.all():
-        steps, times_us = np.ascontiguousarray(records["step"]), np.ascontiguousarray(records["time_us"])
+        steps, times_us = np.array(records["step"]), np.array(records["time_us"])
     else:
         steps, times_us, values = records["step"][stepped], records["time_us"][stepped], values[stepped]
     ends = np.cumsum(counts).tolist()

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from pytest_mlrun.errors import QueryError
 from pytest_mlrun.records.query import Comparison
-from pytest_mlrun.store.columns import Bools, bool_values, equal_text, number_values, valid_mask
+from pytest_mlrun.store.columns import Bools, bool_values, check_bounds, equal_text, number_values, valid_mask
 from pytest_mlrun.store.schema import RUN_FIELDS
 from pytest_mlrun.store.segment import Segment
 from pytest_mlrun.store.shred import LAYERS, Layer, plain_value
@@ -57,7 +57,9 @@ def match_rows(segment: Segment, batch: pa.RecordBatch, comparison: Comparison) 
     layer = _LAYER[comparison.kind]
     at = batch.schema.get_field_index(f"{layer}.{comparison.field}")
     if at >= 0:
-        return _match_column(batch.column(at), comparison, is_json=bool((batch.schema.field(at).metadata or {}).get(b"json")))
+        return _match_column(
+            batch.column(at), comparison, is_json=bool((batch.schema.field(at).metadata or {}).get(b"json"))
+        )
     if layer in segment.facts.complete:
         return np.zeros(batch.num_rows, dtype=np.bool_)
     return _match_values(_map_values(batch, LAYERS[layer], comparison.field, parse=layer == "p"), comparison)
@@ -86,7 +88,7 @@ def metric_values(segment: Segment, batch: pa.RecordBatch, name: str) -> npt.NDA
 
 def _map_values(batch: pa.RecordBatch, field: str, name: str, *, parse: bool) -> list[object]:
     column = batch.column(field)
-    column.validate(full=True)
+    check_bounds(column)
     found = [dict(row).get(name) for row in column.to_pylist()]
     return [None if text is None else plain_value(json.loads(text)) for text in found] if parse else found
 
@@ -98,7 +100,7 @@ def _match_column(column: pa.Array, comparison: Comparison, *, is_json: bool = F
         if isinstance(wanted, str) and comparison.operator in {"==", "!="} and not is_json:
             same = equal_text(column, wanted)
             return same if comparison.operator == "==" else valid_mask(column) & ~same
-        column.validate(full=True)
+        check_bounds(column)
         texts = column.to_pylist()
         if is_json:
             texts = [None if text is None else plain_value(json.loads(text)) for text in texts]
@@ -114,7 +116,7 @@ def _match_typed(values: npt.NDArray[np.generic], valid: Bools, comparison: Comp
         valid = valid & ~np.isnan(values)
     if not fits:
         return valid if comparison.operator == "!=" else np.zeros(len(values), dtype=np.bool_)
-    return cast("Bools", valid & _COMPARE[comparison.operator](values, comparison.value))
+    return valid & cast("Bools", _COMPARE[comparison.operator](values, comparison.value))
 
 
 def _match_values(values: list[object], comparison: Comparison) -> Bools:

@@ -80,7 +80,9 @@ class Reader:
         if len(found) == 1:
             return found[0]
         if not found:
-            raise RunNotFoundError(f"no run answers to {ref!r}", where=str(self._root), next_step="list the runs: pytest-mlrun runs")
+            raise RunNotFoundError(
+                f"no run answers to {ref!r}", where=str(self._root), next_step="list the runs: pytest-mlrun runs"
+            )
         raise RunNotFoundError(
             f"{len(found)} runs answer to {ref!r}",
             details=tuple(f"{run.run_id}  {run.name}  {run.experiment}  {run.status}" for run in _by_age(found)),
@@ -110,7 +112,9 @@ class Reader:
                 if len(rows):
                     record = decode_runs(batch.slice(int(rows[0]), 1))[0]
                     return self._read_series(view, segment, record, name)
-        raise RunNotFoundError(f"there is no run {run_id}", where=str(self._root), next_step="list the runs: pytest-mlrun runs")
+        raise RunNotFoundError(
+            f"there is no run {run_id}", where=str(self._root), next_step="list the runs: pytest-mlrun runs"
+        )
 
     def top(
         self, experiment: str | None, *, by: str, goal: Goal, where: tuple[Comparison, ...] = (), limit: int = 20
@@ -208,7 +212,9 @@ class Reader:
 
 def _lost_series(record: RunRecord, name: str, path: Path) -> StoreDamagedError:
     return StoreDamagedError(
-        f"the points of {name!r} of run {record.short_id} cannot be read", where=str(path), next_step="see: pytest-mlrun verify"
+        f"the points of {name!r} of run {record.short_id} cannot be read",
+        where=str(path),
+        next_step="see: pytest-mlrun verify",
     )
 
 

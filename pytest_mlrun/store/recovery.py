@@ -62,7 +62,7 @@ def _recover(files: LogFiles, replaced: _Replaced, *, other_boots: bool, steps: 
 
 
 class _Replaced:
-    """The logs that segments replace, read at most once: an old answer leads to a segment that readers know to ignore."""
+    """The logs that segments replace, read once: an old answer leads to a second segment, which is ignored."""
 
     def __init__(self, root: Path) -> None:
         self._root = root

@@ -105,13 +105,13 @@ END_FIELDS: Final[Fields] = {
 
 
 def clean(text: str) -> str:
-    """Make text that UTF-8 can carry: node ids and paths may hold lone surrogates.
+    r"""Make text that UTF-8 can carry: node ids and paths may hold lone surrogates.
 
     Args:
         text: Any text.
 
     Returns:
-        The text, lone surrogates written as ``\\\\udc80``.
+        The text, lone surrogates written as ``\udc80``.
     """
     if text.isascii():
         return text

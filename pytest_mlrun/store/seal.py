@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from pytest_mlrun.errors import StoreError
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.files import Steps, aside, install, read_bytes, remove, writing
 from pytest_mlrun.store.fold import FoldedRun, fold_events, fold_runs

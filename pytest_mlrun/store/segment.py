@@ -4,21 +4,29 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 import pyarrow as pa
 
 from pytest_mlrun.records.run import RECORD_VERSION, Artifact, RunRecord
 from pytest_mlrun.records.verdict import Verdict
-from pytest_mlrun.store.columns import ColumnTooLargeError, arrow_type, build_array, build_column, number_values
-from pytest_mlrun.store.schema import ARTIFACT_FIELDS, GATE_FIELDS, RUN_FIELDS, load_fields
+from pytest_mlrun.store.columns import (
+    ColumnTooLargeError,
+    arrow_type,
+    build_array,
+    build_column,
+    check_bounds,
+    number_values,
+)
+from pytest_mlrun.store.schema import ARTIFACT_FIELDS, GATE_FIELDS, RUN_FIELDS, Kind, load_fields
 from pytest_mlrun.store.shred import TypedColumn, complete_layers, plan_columns
 
 _BATCH_ROWS: Final = 16_384
 _METADATA: Final = b"mlrun"
+
 
 @dataclass(frozen=True, slots=True)
 class SegmentFacts:
@@ -101,7 +109,9 @@ class Segment:
         return sum(batch.num_rows for batch in self.batches)
 
 
-def write_segment(path: Path, records: Sequence[RunRecord], *, replaces: tuple[str, ...], series: tuple[str, ...]) -> None:
+def write_segment(
+    path: Path, records: Sequence[RunRecord], *, replaces: tuple[str, ...], series: tuple[str, ...]
+) -> None:
     """Write run rows, uncompressed so that a reader can map them.
 
     Args:
@@ -149,9 +159,13 @@ def build_runs(
     return tuple(batches)
 
 
-def _build_batches(records: Sequence[RunRecord], shredded: Sequence[TypedColumn], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
+def _build_batches(
+    records: Sequence[RunRecord], shredded: Sequence[TypedColumn], schema: pa.Schema
+) -> Iterator[pa.RecordBatch]:
     try:
-        columns = [build_column(kind, [getattr(record, name) for record in records]) for name, kind in RUN_FIELDS.items()]
+        columns = [
+            build_column(kind, [getattr(record, name) for record in records]) for name, kind in RUN_FIELDS.items()
+        ]
     except ColumnTooLargeError:
         half = len(records) // 2
         if not half:
@@ -180,6 +194,8 @@ def open_segment(path: Path) -> Segment:
         with pa.memory_map(str(path)) as source:
             reader = pa.ipc.open_file(source)
             batches = tuple(reader.get_batch(at) for at in range(reader.num_record_batches))
+            for batch in batches:
+                batch.validate()
             facts = SegmentFacts.from_metadata(reader.schema.metadata)
     except FileNotFoundError:
         raise
@@ -200,27 +216,24 @@ def decode_runs(batch: pa.RecordBatch) -> list[RunRecord]:
     Raises:
         ValueError: The rows are damaged.
     """
-    columns = {}
+    columns: dict[str, list[object]] = {}
     for name, kind in RUN_FIELDS.items():
         at = batch.schema.get_field_index(name)
         if at < 0:
             continue
         column = batch.column(at)
-        column.validate(full=True)
-        columns[name] = number_values(column).tolist() if kind == "time" else _DECODE.get(kind, list)(column.to_pylist())
-    return [RunRecord(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
+        check_bounds(column)
+        columns[name] = number_values(column).tolist() if kind == "time" else _decode(kind, column.to_pylist())
+    make = cast("Callable[..., RunRecord]", RunRecord)
+    return [make(**dict(zip(columns, row, strict=True))) for row in zip(*columns.values(), strict=True)]
 
 
-def _decode_maps(rows: list[list[tuple[str, object]]]) -> list[object]:
-    return [dict(row) for row in rows]
-
-
-def _decode_artifacts(rows: list[list[dict[str, object]]]) -> list[object]:
-    return [tuple(load_fields(Artifact, ARTIFACT_FIELDS, item) for item in row) for row in rows]
-
-
-def _decode_gates(rows: list[list[dict[str, object]]]) -> list[object]:
-    return [tuple(load_fields(Verdict, GATE_FIELDS, item) for item in row) for row in rows]
-
-
-_DECODE: Final = {"texts": _decode_maps, "numbers": _decode_maps, "artifacts": _decode_artifacts, "gates": _decode_gates}
+def _decode(kind: Kind, values: list[object]) -> list[object]:
+    if kind in {"texts", "numbers"}:
+        return [dict(row) for row in cast("list[list[tuple[str, object]]]", values)]
+    rows = cast("list[list[dict[str, object]]]", values)
+    if kind == "artifacts":
+        return [tuple(load_fields(Artifact, ARTIFACT_FIELDS, item) for item in row) for row in rows]
+    if kind == "gates":
+        return [tuple(load_fields(Verdict, GATE_FIELDS, item) for item in row) for row in rows]
+    return values

@@ -9,7 +9,7 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 from pytest_mlrun.records.identity import new_id
 from pytest_mlrun.store.files import Steps, publish, writing
@@ -160,3 +160,19 @@ class Shared:
         exact = hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()[:16]
         readable = re.sub(r"[^A-Za-z0-9_-]+", "_", key)[:60].strip("_")
         return self._folder / f"{readable or 'fact'}-{exact}{suffix}"
+
+
+class _Document(TypedDict):
+    key: str
+    value: dict[str, JSON]
+
+
+def _read(file: Path) -> _Document | None:
+    try:
+        document = json.loads(file.read_bytes())
+        if isinstance(document["key"], str) and isinstance(document["value"], dict):
+            return _Document(key=document["key"], value=document["value"])
+    except (OSError, ValueError, KeyError, TypeError):
+        # A cache has no damage, only absence: whoever asks computes again.
+        return None
+    return None

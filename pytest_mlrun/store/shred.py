@@ -100,7 +100,9 @@ def _param_field(name: str, records: Sequence[RunRecord]) -> pa.Field:
         kind = pa.string()
     elif kinds == {int} and all(-(2**63) <= cast("int", value) < 2**63 for value in values):
         kind = pa.int64()
-    elif kinds <= {int, float} and all(isinstance(value, float) or abs(cast("int", value)) <= _EXACT for value in values):
+    elif kinds <= {int, float} and all(
+        isinstance(value, float) or abs(cast("int", value)) <= _EXACT for value in values
+    ):
         kind = pa.float64()
     else:
         return pa.field(f"p.{name}", pa.string(), metadata={b"json": b"1"})

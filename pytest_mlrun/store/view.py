@@ -64,7 +64,9 @@ class Viewer:
             if view is not None:
                 return view
         raise StoreError(
-            "the run store changes faster than it can be read", where=str(self._root), next_step="run again when less is recorded"
+            "the run store changes faster than it can be read",
+            where=str(self._root),
+            next_step="run again when less is recorded",
         )
 
     def _try(self) -> View | None:

@@ -4,32 +4,37 @@ from __future__ import annotations
 
 import os
 import threading
-import time
 import weakref
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from pytest_mlrun.errors import RunClosedError, StoreError
+from pytest_mlrun.records.identity import now_us
 from pytest_mlrun.records.run import Artifact, RunEnd, RunRecord, RunStart
 from pytest_mlrun.records.verdict import Verdict
+from pytest_mlrun.store import schema
 from pytest_mlrun.store.files import Steps, sync_folder, writing
 from pytest_mlrun.store.fold import RunState, fold_finished
-from pytest_mlrun.store.layout import LogFiles, make_uuid7
-from pytest_mlrun.store.locks import describe_writer, try_lock
+from pytest_mlrun.store.locks import claim_log, describe_writer
 from pytest_mlrun.store.log import EventLog
-from pytest_mlrun.store.points import RECORD_BYTES, WRITTEN, Append, PointFile, select_channels, sort_records
-from pytest_mlrun.store.schema import ARTIFACT_FIELDS, END_FIELDS, GATE_FIELDS, START_FIELDS, clean, clean_texts, dump_fields, load_fields
+from pytest_mlrun.store.points import (
+    WRITTEN,
+    Append,
+    PointFile,
+    Records,
+    Series,
+    as_bytes,
+    fold_points,
+    select_channels,
+    sort_records,
+)
 from pytest_mlrun.store.seal import remove_log, seal_log
-
-if TYPE_CHECKING:
-    from filelock import BaseFileLock
 
 _CLOSED: Final = "the run store's log is closed: nothing more can be logged"
 _FORKED: Final = "this run belongs to the parent process: a forked child cannot log to it"
-_CHUNK_BYTES: Final = RECORD_BYTES << 20
+_CHUNK_POINTS: Final = 1 << 20
 
 
 @dataclass(slots=True)
@@ -58,7 +63,7 @@ class LogWriter:
     append: Append
 
     def __init__(self, root: Path, *, session_id: str, steps: Steps) -> None:
-        self._files, self._file_lock = _claim_log(root)
+        self._files, self._file_lock = claim_log(root)
         steps.reach("create.locked")
         self._steps = steps
         self._lock = threading.Lock()
@@ -69,7 +74,7 @@ class LogWriter:
         try:
             self._log = EventLog(self._files.events, steps=steps)
             steps.reach("create.log-made")
-            self._log.write("log", "", describe_writer(session_id, _find_version()))
+            self._log.write("log", "", describe_writer(session_id))
             with writing(self._files.events):
                 sync_folder(self._files.events.parent)
         except BaseException:
@@ -93,8 +98,8 @@ class LogWriter:
         Raises:
             StoreError: The run was started before.
         """
-        content = dump_fields(start, START_FIELDS)
-        content["started_us"] = content["started_us"] or time.time_ns() // 1000
+        content = schema.dump_fields(start, schema.START_FIELDS)
+        content["started_us"] = content["started_us"] or now_us()
         with self._lock:
             self._check_writable()
             run_id = str(content["run_id"])
@@ -111,7 +116,7 @@ class LogWriter:
             run_id: The run.
             values: Name to JSON text.
         """
-        self._write("params", run_id, clean_texts(values))
+        self._write("params", run_id, schema.clean_texts(values))
 
     def tags(self, run_id: str, values: Mapping[str, str]) -> None:
         """Set tags.
@@ -120,7 +125,7 @@ class LogWriter:
             run_id: The run.
             values: Name to text.
         """
-        self._write("tags", run_id, clean_texts(values))
+        self._write("tags", run_id, schema.clean_texts(values))
 
     def context(self, run_id: str, values: Mapping[str, str]) -> None:
         """Log facts of the pillars, the host, the process.
@@ -129,7 +134,7 @@ class LogWriter:
             run_id: The run.
             values: Dotted name to JSON text.
         """
-        self._write("context", run_id, clean_texts(values))
+        self._write("context", run_id, schema.clean_texts(values))
 
     def artifact(self, run_id: str, artifact: Artifact) -> None:
         """Log an artifact, before its object is published: collection then knows that it is wanted.
@@ -138,7 +143,7 @@ class LogWriter:
             run_id: The run.
             artifact: The artifact.
         """
-        self._write("artifact", run_id, dump_fields(artifact, ARTIFACT_FIELDS))
+        self._write("artifact", run_id, schema.dump_fields(artifact, schema.ARTIFACT_FIELDS))
 
     def gate(self, run_id: str, verdict: Verdict) -> None:
         """Log a gate's verdict.
@@ -147,7 +152,7 @@ class LogWriter:
             run_id: The run.
             verdict: The verdict.
         """
-        self._write("gate", run_id, dump_fields(verdict, GATE_FIELDS))
+        self._write("gate", run_id, schema.dump_fields(verdict, schema.GATE_FIELDS))
 
     def channel(self, run_id: str, name: str) -> int:
         """Give the number that stands for a metric of a run.
@@ -171,7 +176,7 @@ class LogWriter:
         Returns:
             One number a name.
         """
-        names = [clean(str(name)) for name in names]
+        names = [schema.clean(str(name)) for name in names]
         with self._lock:
             run = self._open_run(run_id)
             known = {name: channel for channel, name in run.state.channels.items()}
@@ -183,6 +188,21 @@ class LogWriter:
             if new:
                 run.state.apply(self._log.write("channels", run_id, new))
             return tuple(known[name] for name in names)
+
+    def series(self, run_id: str, name: str) -> Series | None:
+        """Read back what was logged so far, without looking at the disk.
+
+        Args:
+            run_id: A run that has not finished.
+            name: The metric.
+
+        Returns:
+            The points that have a step, or None if there are none.
+        """
+        with self._lock:
+            run = self._open_run(run_id)
+            channels = {channel: label for channel, label in run.state.channels.items() if label == name}
+            return fold_points(self._records(run, channels), channels)[1].get(name)
 
     def finish(self, run_id: str, end: RunEnd) -> RunRecord:
         """Finish a run; its record survives power loss when this returns.
@@ -198,8 +218,8 @@ class LogWriter:
             run = self._open_run(run_id)
             self._move_points(run_id, run)
             state = run.state
-            content = dump_fields(replace(end, ended_us=end.ended_us or time.time_ns() // 1000), END_FIELDS)
-            state.end = load_fields(RunEnd, END_FIELDS, content)
+            content = schema.dump_fields(replace(end, ended_us=end.ended_us or now_us()), schema.END_FIELDS)
+            state.end = schema.load_fields(RunEnd, schema.END_FIELDS, content)
             record = fold_finished(state).record
             self._log.write("finish", run_id, {**content, "digest": record.digest})
             self._finished.add(run_id)
@@ -243,23 +263,29 @@ class LogWriter:
 
     def _move_points(self, run_id: str, run: _OpenRun) -> None:
         # A finished run's points live in the log: checksummed, and made durable by the one sync that finishing costs.
-        records = sort_records(self._points.window(run.mark, self._points.mark()))
-        content = select_channels(records, run.state.channels).tobytes()
-        for at in range(0, len(content), _CHUNK_BYTES):
-            chunk = content[at : at + _CHUNK_BYTES]
-            run.state.apply(self._log.write("points", run_id, {"at": at // RECORD_BYTES}, points=chunk))
+        records = self._records(run, run.state.channels)
+        for at in range(0, len(records), _CHUNK_POINTS):
+            chunk = as_bytes(records[at : at + _CHUNK_POINTS])
+            run.state.apply(self._log.write("points", run_id, {"at": at}, points=chunk))
+
+    def _records(self, run: _OpenRun, channels: Iterable[int]) -> Records:
+        return select_channels(sort_records(self._points.window(run.mark, self._points.mark())), channels)
 
     def _open_run(self, run_id: str) -> _OpenRun:
         self._check_writable()
         run = self._runs.get(run_id)
         if run is None:
             verb = "has finished" if run_id in self._finished else "was never started"
-            raise RunClosedError(f"run {run_id[-8:]} {verb}: nothing can be logged to it", next_step="log inside the test")
+            raise RunClosedError(
+                f"run {run_id[-8:]} {verb}: nothing can be logged to it", next_step="log inside the test"
+            )
         return run
 
     def _check_writable(self) -> None:
         if self._closed_reason:
-            raise RunClosedError(self._closed_reason, next_step="log inside the test, in the process that started the run")
+            raise RunClosedError(
+                self._closed_reason, next_step="log inside the test, in the process that started the run"
+            )
 
     def _shut(self) -> None:
         self._closed_reason = _CLOSED
@@ -273,17 +299,6 @@ class LogWriter:
         self._points.abandon(_FORKED)
 
 
-def _claim_log(root: Path) -> tuple[LogFiles, BaseFileLock]:
-    with writing(root / "live"):
-        (root / "live").mkdir(exist_ok=True)
-    while True:
-        files = LogFiles(root, make_uuid7())
-        # Before the log exists: a log whose lock is free is taken for abandoned.
-        lock = try_lock(files.lock)
-        if lock is not None:
-            return files, lock
-
-
 def _forget_in_children(writer: LogWriter) -> None:
     reference = weakref.ref(writer)
 
@@ -293,10 +308,3 @@ def _forget_in_children(writer: LogWriter) -> None:
             living._forget()  # noqa: SLF001 - the writer's own hook, kept outside so that it does not keep the writer alive
 
     os.register_at_fork(after_in_child=forget)
-
-
-def _find_version() -> str:
-    try:
-        return version("pytest-mlrun")
-    except PackageNotFoundError:
-        return "unknown"

@@ -175,6 +175,24 @@ def sha256(path: Path) -> str:
     return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "script", sorted(path.relative_to(SUITES).as_posix() for path in SUITES.glob("**/make_data.py"))
+)
+def test_a_suites_data_is_what_its_script_makes(script: str, tmp_path: Path) -> None:
+    team = Path(script).parents[1]
+    shutil.copytree(SUITES / team, tmp_path / team, ignore=UNWANTED)
+    committed = {path.name: path.read_bytes() for path in (SUITES / team / "data").iterdir()}
+
+    subprocess.run([sys.executable, tmp_path / script], check=True, timeout=60)
+
+    for name, content in committed.items():
+        assert len(content) < 100_000
+        # A Parquet file names the writer's version; the others are the same bytes everywhere.
+        if not name.endswith(".parquet"):
+            assert (tmp_path / team / "data" / name).read_bytes() == content
+
+
 # -- a sweep and the selection of its winner ---------------------------------------------------------------------------
 
 

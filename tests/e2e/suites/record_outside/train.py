@@ -33,14 +33,18 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--alpha", type=float, default=1.0)
     parser.add_argument("--minimum", type=float, default=0.8)
     options = parser.parse_args(arguments)
-    with pytest_mlrun.record(experiment="tickets", params={"alpha": options.alpha}, data="tickets", tags={"by": "script"}) as run:
+    with pytest_mlrun.record(
+        experiment="tickets", params={"alpha": options.alpha}, data="tickets", tags={"by": "script"}
+    ) as run:
         tickets = Tickets.read(run.data["tickets"])
         rows = run.rng.permutation(len(tickets.texts))
         train, val = rows[:450], rows[450:]
         run.log_split(train=train, val=val)
         model = build(options.alpha)
         for step, size in enumerate((50, 150, 450)):
-            model.fit([tickets.texts[row] for row in train[:size]], [tickets.topics[row] for row in train[:size]])
+            model.fit(
+                [tickets.texts[row] for row in train[:size]], [tickets.topics[row] for row in train[:size]]
+            )
             guessed = model.predict([tickets.texts[row] for row in val])
             correct = sum(guess == tickets.topics[row] for guess, row in zip(guessed, val, strict=True))
             run.log_metric("learning_curve", correct / len(val), step=step)

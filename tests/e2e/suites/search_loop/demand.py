@@ -45,7 +45,9 @@ def sample(rng: np.random.Generator, count: int) -> list[Trial]:
 
 def train(trial: Trial, demand: Demand, seed: int, epochs: int) -> Iterator[tuple[SGDRegressor, float]]:
     """Yield the model and its training error after every epoch."""
-    model = SGDRegressor(learning_rate="constant", eta0=trial.learning_rate, alpha=trial.alpha, random_state=seed)
+    model = SGDRegressor(
+        learning_rate="constant", eta0=trial.learning_rate, alpha=trial.alpha, random_state=seed
+    )
     for _ in range(epochs):
         model.partial_fit(demand.X_train, demand.y_train)
         rmse = float(np.sqrt(np.mean((model.predict(demand.X_train) - demand.y_train) ** 2)))

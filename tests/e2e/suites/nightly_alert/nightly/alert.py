@@ -8,7 +8,9 @@ from pathlib import Path
 
 def describe(run) -> dict[str, object]:
     broken = [gate for gate in run.gates if gate.failed]
-    reason = "; ".join(f"{gate.gate} {gate.metric} {gate.estimate:.4g} (wanted {gate.bound:g})" for gate in broken)
+    reason = "; ".join(
+        f"{gate.gate} {gate.metric} {gate.estimate:.4g} (wanted {gate.bound:g})" for gate in broken
+    )
     return {
         "run": run.short_id,
         "name": run.name,

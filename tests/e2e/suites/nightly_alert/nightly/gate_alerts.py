@@ -9,4 +9,7 @@ from nightly import alert
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_mlrun_gate_failed(config, run, verdict):
-    alert.append(config.rootpath / "episodes.jsonl", {"run": run.short_id, "name": run.name, "gate": verdict.gate, "metric": verdict.metric})
+    alert.append(
+        config.rootpath / "episodes.jsonl",
+        {"run": run.short_id, "name": run.name, "gate": verdict.gate, "metric": verdict.metric},
+    )

@@ -24,7 +24,14 @@ def main() -> None:
         fraud = rng.random(ROWS) < 1 / (1 + np.exp(-signal))
         table = np.column_stack([amount.round(2), hour, foreign, fraud])
         target = Path(__file__).parents[1] / "data" / f"{market}.csv"
-        np.savetxt(target, table, fmt=["%.2f", "%d", "%d", "%d"], delimiter=",", header="amount,hour,foreign,fraud", comments="")
+        np.savetxt(
+            target,
+            table,
+            fmt=["%.2f", "%d", "%d", "%d"],
+            delimiter=",",
+            header="amount,hour,foreign,fraud",
+            comments="",
+        )
 
 
 if __name__ == "__main__":

@@ -18,7 +18,14 @@ def main() -> None:
     demand = 52 - 7 * weekend + 0.035 * (temperature - 17) ** 2 - 0.25 * wind + rng.normal(0, 1.2, DAYS)
     table = np.column_stack([day, temperature.round(2), weekend, wind.round(2), demand.round(3)])
     target = Path(__file__).parents[1] / "data" / "demand.csv"
-    np.savetxt(target, table, fmt=["%d", "%.2f", "%d", "%.2f", "%.3f"], delimiter=",", header="day,temperature,weekend,wind,demand", comments="")
+    np.savetxt(
+        target,
+        table,
+        fmt=["%d", "%.2f", "%d", "%.2f", "%.3f"],
+        delimiter=",",
+        header="day,temperature,weekend,wind,demand",
+        comments="",
+    )
 
 
 if __name__ == "__main__":

@@ -39,6 +39,8 @@ def test_the_mean_over_replicates(mlrun, bearings):
 def test_code_that_draws_from_the_global_generator(mlrun, bearings):
     model = vibration.train(bearings, seed=None)
 
-    mlrun.evaluate("val", bearings.y_val, model.predict_proba(bearings.X_val), metrics=["log_loss", "accuracy"])
+    mlrun.evaluate(
+        "val", bearings.y_val, model.predict_proba(bearings.X_val), metrics=["log_loss", "accuracy"]
+    )
 
     mlrun.assert_floor("val_accuracy", 0.5)

@@ -4,7 +4,9 @@ import pytest
 from churn.load import load
 
 pytestmark = [
-    pytest.mark.mlrun(experiment="churn-2026q2", data="churn", seed=42, tags={"stage": "release"}, clean_tree="require"),
+    pytest.mark.mlrun(
+        experiment="churn-2026q2", data="churn", seed=42, tags={"stage": "release"}, clean_tree="require"
+    ),
     pytest.mark.mlrun_select(experiment="churn-2026q2", by="val_log_loss", where="val_roc_auc >= 0.75"),
 ]
 
@@ -12,7 +14,9 @@ pytestmark = [
 def test_release(mlrun):
     model, test = mlrun.winner.load_model(), load(mlrun.data["churn"], "test")
 
-    mlrun.evaluate("test", test.y, model.predict_proba(test.X)[:, 1], metrics=["log_loss"], row_ids=test.customers)
+    mlrun.evaluate(
+        "test", test.y, model.predict_proba(test.X)[:, 1], metrics=["log_loss"], row_ids=test.customers
+    )
 
     mlrun.assert_no_regression("test_log_loss", against="churn@production", margin=0.01)
     mlrun.register("churn")

@@ -34,7 +34,12 @@ def test_sweep(mlrun, train, val, learning_rate, max_leaf_nodes):
 
     score = model.predict_proba(val.X)[:, 1]
     mlrun.evaluate(
-        "val", val.y, score, metrics=["roc_auc", "log_loss", "precision", "neg_brier_score"], row_ids=val.customers, threshold=0.4
+        "val",
+        val.y,
+        score,
+        metrics=["roc_auc", "log_loss", "precision", "neg_brier_score"],
+        row_ids=val.customers,
+        threshold=0.4,
     )
     mlrun.log_metric("val_lift_at_10", lift_at(0.1, val.y, score))
     for step, staged in enumerate(model.staged_predict_proba(train.X)):

@@ -12,6 +12,12 @@ pytestmark = [
 def test_winner(mlrun):
     model, test = mlrun.winner.load_model(), load(mlrun.data["churn"], "test")
 
-    mlrun.evaluate("test", test.y, model.predict_proba(test.X)[:, 1], metrics=["roc_auc", "log_loss"], row_ids=test.customers)
+    mlrun.evaluate(
+        "test",
+        test.y,
+        model.predict_proba(test.X)[:, 1],
+        metrics=["roc_auc", "log_loss"],
+        row_ids=test.customers,
+    )
 
     mlrun.assert_floor("test_roc_auc", 0.70)

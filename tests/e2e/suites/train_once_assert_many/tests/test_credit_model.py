@@ -37,7 +37,13 @@ def scores(mlrun_module, scorer) -> np.ndarray:
     rows = scorer.applications.test
     found = scorer.score(rows.X)
     mlrun_module.evaluate(
-        "test", rows.y, found, metrics=["roc_auc", "log_loss", "brier", "recall"], row_ids=rows.ids, groups=rows.region, threshold=0.35
+        "test",
+        rows.y,
+        found,
+        metrics=["roc_auc", "log_loss", "brier", "recall"],
+        row_ids=rows.ids,
+        groups=rows.region,
+        threshold=0.35,
     )
     return found
 

@@ -12,7 +12,14 @@ def main() -> None:
     X = rng.normal(size=(500, 3)).round(3)
     churned = rng.random(500) < 1 / (1 + np.exp(-(X @ [1.2, -0.8, 0.4] - 0.6)))
     target = Path(__file__).parents[1] / "data" / "customers.csv"
-    np.savetxt(target, np.column_stack([X, churned]), fmt=["%.3f"] * 3 + ["%d"], delimiter=",", header="use,tenure,calls,churned", comments="")
+    np.savetxt(
+        target,
+        np.column_stack([X, churned]),
+        fmt=["%.3f"] * 3 + ["%d"],
+        delimiter=",",
+        header="use,tenure,calls,churned",
+        comments="",
+    )
 
 
 if __name__ == "__main__":

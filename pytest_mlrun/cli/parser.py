@@ -1,0 +1,119 @@
+"""Define the command line of ``pytest-mlrun``."""
+
+from __future__ import annotations
+
+import argparse
+from typing import NoReturn
+
+from pytest_mlrun import __version__
+
+_DESCRIPTION = "Read, rank and verify the training runs that pytest --mlrun recorded."
+_EXITS = "exit codes: 0 fine, 1 a finding, 2 usage, 3 store damaged, 4 inconclusive"
+_WHERE = "constraint, such as 'val_precision >= 0.6 and params.depth < 5'"
+
+
+class _Parser(argparse.ArgumentParser):
+    def __init__(self, **arguments: object) -> None:
+        # An abbreviation that works today becomes ambiguous with the next option.
+        arguments.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(allow_abbrev=False, **arguments)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"error: {message}\n  next:  {self.prog} --help\n")
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Return the parser; what it returns names the verb's module in ``module``."""
+    parser = _Parser(prog="pytest-mlrun", description=_DESCRIPTION, epilog=_EXITS)
+    parser.add_argument("--version", action="version", version=f"pytest-mlrun {__version__}")
+    _add_store(parser, default=None)
+    verbs = parser.add_subparsers(metavar="VERB", required=True, parser_class=_Parser)
+    _add_runs(verbs)
+    _add_top(verbs)
+    _add_show(verbs)
+    _add_data(verbs)
+    _add_verify(verbs)
+    return parser
+
+
+_Verbs = argparse._SubParsersAction  # noqa: SLF001 - argparse gives the type no public name
+
+
+def _add_verb(
+    verbs: _Verbs[_Parser], name: str, summary: str, example: str, *, module: str = "", store: bool = True
+) -> _Parser:
+    verb = verbs.add_parser(name, help=summary, description=f"{summary}.", epilog=f"example: {example}")
+    verb.set_defaults(module=module or name)
+    if store:
+        # Given after the verb it must win, and left out there it must not undo what stands before the verb.
+        _add_store(verb, default=argparse.SUPPRESS)
+    return verb
+
+
+def _add_store(parser: _Parser, *, default: object) -> None:
+    parser.add_argument(
+        "--store", metavar="PATH", default=default, help="run store; the nearest .pytest_mlrun if not given"
+    )
+
+
+def _add_json(verb: _Parser) -> None:
+    verb.add_argument("--json", action="store_true", help="one JSON object a line, full precision")
+
+
+def _add_runs(verbs: _Verbs[_Parser]) -> None:
+    verb = _add_verb(verbs, "runs", "List runs, newest first", "pytest-mlrun runs --status failed --since 7d")
+    verb.add_argument("--experiment", metavar="E", help="of this experiment")
+    verb.add_argument("--status", metavar="S", help="with this status or outcome, such as failed or orphaned")
+    verb.add_argument("--cause", metavar="C", help="with this cause, such as gate, nan or oom")
+    verb.add_argument("--tag", metavar="K=V", action="append", default=[], help="with this tag; may be repeated")
+    verb.add_argument("--since", metavar="WHEN", help="started since: 90m, 12h, 7d, 2w or 2026-11-01")
+    verb.add_argument("--where", metavar="W", default="", help=_WHERE)
+    verb.add_argument("--limit", metavar="N", type=_whole, help="at most N runs, 0 for all (table: 50, --json: all)")
+    _add_json(verb)
+
+
+def _add_top(verbs: _Verbs[_Parser]) -> None:
+    example = "pytest-mlrun top churn-2026q2 --by val_roc_auc --where 'val_precision >= 0.6'"
+    verb = _add_verb(verbs, "top", "Rank the finished runs of an experiment", example)
+    verb.add_argument("experiment", metavar="EXPERIMENT")
+    verb.add_argument("--by", metavar="METRIC", help="rank by this metric; [leaderboard] of mlrun.toml if not given")
+    verb.add_argument("--goal", choices=["max", "min"], help="whether more or less of it is better")
+    verb.add_argument("--where", metavar="W", help=_WHERE)
+    verb.add_argument("--limit", metavar="N", type=_whole, default=20, help="at most N runs, 0 for all (20)")
+    _add_json(verb)
+
+
+def _add_show(verbs: _Verbs[_Parser]) -> None:
+    verb = _add_verb(verbs, "show", "Show one run on one screen", "pytest-mlrun show 9f3a01bc")
+    verb.add_argument("ref", metavar="RUN", help="last 8 hex digits of its id, or its name")
+    verb.add_argument("-v", "--verbose", action="store_true", help="add the traceback and the whole context")
+    _add_json(verb)
+
+
+def _add_data(verbs: _Verbs[_Parser]) -> None:
+    summary = "Pin data snapshots in mlrun.lock, or check them"
+    actions = verbs.add_parser("data", help=summary, description=f"{summary}.").add_subparsers(
+        metavar="ACTION", required=True, parser_class=_Parser
+    )
+    for name, what in (
+        ("lock", "Write the digests of data snapshots to mlrun.lock"),
+        ("verify", "Check data snapshots against mlrun.lock; exit 1 if one changed"),
+    ):
+        action = _add_verb(actions, name, what, f"pytest-mlrun data {name} churn", module="data", store=False)
+        action.set_defaults(action=name)
+        action.add_argument("names", metavar="NAME", nargs="*", help="of [data.NAME] in mlrun.toml; all if none given")
+        action.add_argument("--project", metavar="DIR", help="folder of mlrun.toml; the nearest one if not given")
+
+
+def _add_verify(verbs: _Verbs[_Parser]) -> None:
+    verb = _add_verb(
+        verbs, "verify", "Recompute every digest of the store; exit 3 if one differs", "pytest-mlrun verify"
+    )
+    _add_json(verb)
+
+
+def _whole(text: str) -> int:
+    number = int(text) if text.isdecimal() else -1
+    if number < 0:
+        raise argparse.ArgumentTypeError(f"expected a whole number, found {text!r}")
+    return number

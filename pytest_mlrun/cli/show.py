@@ -1,0 +1,40 @@
+"""Show one run on one screen."""
+
+from __future__ import annotations
+
+import argparse
+
+from pytest_mlrun.cli.console import Console
+from pytest_mlrun.cli.source import DAMAGED, RunSource, open_source
+from pytest_mlrun.errors import StoreDamagedError
+from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.report.plain import json_line
+from pytest_mlrun.report.run_screen import render_run
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Run ``pytest-mlrun show``."""
+    source = open_source(args, console)
+    record = source.find(args.ref)
+    if args.json:
+        console.write(json_line(record))
+        return 0
+    points, lost = _read_points(record, source)
+    lines = render_run(record, points, width=console.width, now_us=console.now_us, verbose=args.verbose)
+    for text, markup in lines:
+        console.write(text, markup)
+    if lost is not None:
+        console.write_error(lost)
+        return DAMAGED
+    return 0
+
+
+def _read_points(record: RunRecord, source: RunSource) -> tuple[dict[str, list[float]], StoreDamagedError | None]:
+    points: dict[str, list[float]] = {}
+    lost: StoreDamagedError | None = None
+    for name in record.series:
+        try:
+            points[name] = [float(value) for value in source.series(record.run_id, name).values]
+        except StoreDamagedError as error:  # the rest of the screen is still true
+            lost = lost or error
+    return points, lost

@@ -1,0 +1,123 @@
+"""Find the run store that a verb reads, and open it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from pytest_mlrun.cli.console import Console
+from pytest_mlrun.errors import StoreError, StoreWriteError
+from pytest_mlrun.records.project import Goal
+from pytest_mlrun.records.query import Comparison
+from pytest_mlrun.records.run import RunRecord
+
+STORE_FOLDER = ".pytest_mlrun"
+DAMAGED = 3
+
+
+class Points(Protocol):
+    """The points of a series, in logged order."""
+
+    @property
+    def steps(self) -> Iterable[int]:
+        """Steps."""
+        ...
+
+    @property
+    def values(self) -> Iterable[float]:
+        """Values."""
+        ...
+
+
+class RunSource(Protocol):
+    """What the verbs ask of a store's reader."""
+
+    def runs(self, *, experiment: str | None = None, where: tuple[Comparison, ...] = ()) -> list[RunRecord]:
+        """Return the runs that satisfy the constraint, oldest first."""
+        ...
+
+    def find(self, ref: str) -> RunRecord:
+        """Return the run that answers to an id or a name."""
+        ...
+
+    def series(self, run_id: str, name: str) -> Points:
+        """Return the points of one metric of one run."""
+        ...
+
+    def top(
+        self, experiment: str | None, *, by: str, goal: Goal, where: tuple[Comparison, ...] = (), limit: int = 20
+    ) -> list[RunRecord]:
+        """Return the best finished runs, best first."""
+        ...
+
+    def damaged(self) -> Sequence[str]:
+        """Return the files that could not be read."""
+        ...
+
+
+def find_store(args: argparse.Namespace, console: Console) -> Path:
+    """Return the store's folder: as given, as the environment says, or the nearest one.
+
+    Args:
+        args: The command line.
+        console: Surroundings.
+
+    Raises:
+        StoreError: If there is none.
+    """
+    given = args.store or console.environ.get("PYTEST_MLRUN_STORE")
+    if given:
+        return console.folder / given
+    for folder in (console.folder, *console.folder.parents):
+        if (folder / STORE_FOLDER).is_dir():
+            return folder / STORE_FOLDER
+    raise StoreError(
+        f"no run store found: no {STORE_FOLDER} here or in a folder above",
+        where=str(console.folder),
+        next_step="record a first run: pytest --mlrun, or name a store: --store PATH",
+    )
+
+
+def open_source(args: argparse.Namespace, console: Console) -> RunSource:
+    """Open the store for reading, after sealing what dead processes left in it.
+
+    Args:
+        args: The command line.
+        console: Surroundings.
+
+    Raises:
+        StoreError: If there is none, or it cannot be read.
+    """
+    from pytest_mlrun.store.store import Store
+
+    store = Store.open(find_store(args, console))
+    if os.access(store.path, os.W_OK):
+        try:
+            orphaned = [run for run in store.recover() if run.status == "orphaned"]
+        except StoreWriteError:  # reading goes on without: the runs are shown as running
+            orphaned = []
+        if orphaned:
+            runs = "1 run" if len(orphaned) == 1 else f"{len(orphaned)} runs"
+            console.note(f"recovered {runs} of processes that died, as orphaned")
+    return store.reader()
+
+
+def warn_of_damage(source: RunSource, console: Console) -> int:
+    """Say which files could not be read: what was shown before is not everything.
+
+    Args:
+        source: The store.
+        console: Surroundings.
+
+    Returns:
+        The exit code: 3 if there were any, else 0.
+    """
+    damaged = source.damaged()
+    if not damaged:
+        return 0
+    more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
+    console.note(f"warning: runs are missing here: {damaged[0]}{more} cannot be read. See: pytest-mlrun verify")
+    return DAMAGED

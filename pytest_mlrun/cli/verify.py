@@ -1,0 +1,88 @@
+"""Recompute every digest of the store."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable, Mapping
+from typing import Protocol
+
+from pytest_mlrun.cli.console import Console
+from pytest_mlrun.cli.progress import Progress
+from pytest_mlrun.cli.source import DAMAGED, find_store
+from pytest_mlrun.report.table import clean_text
+
+
+class Finding(Protocol):
+    """Something in the store that is not as it was written."""
+
+    @property
+    def kind(self) -> str:
+        """What was looked at, such as ``segment``."""
+        ...
+
+    @property
+    def path(self) -> str:
+        """The file."""
+        ...
+
+    @property
+    def run_ids(self) -> tuple[str, ...]:
+        """Runs concerned, as far as they can be named."""
+        ...
+
+    @property
+    def message(self) -> str:
+        """A sentence."""
+        ...
+
+
+def run(args: argparse.Namespace, console: Console) -> int:
+    """Run ``pytest-mlrun verify``."""
+    from pytest_mlrun.store.store import Store
+    from pytest_mlrun.store.verify import verify_store
+
+    # Nothing is recovered first: what is to be verified must not be rewritten before it was looked at.
+    store = Store.open(find_store(args, console))
+    with Progress(console, "recomputing digests") as progress:
+        names = {run.run_id: run.name for run in store.reader().runs()}
+        progress.detail = f"{len(names)} runs"
+        findings = list(verify_store(store))
+    if args.json:
+        console.write_all(_json_line(finding) for finding in findings)
+    else:
+        write_findings(findings, names, store=str(store.path), console=console)
+    return DAMAGED if findings else 0
+
+
+def write_findings(findings: Iterable[Finding], names: Mapping[str, str], *, store: str, console: Console) -> None:
+    """Write what is broken and the runs it touches, the first thing found first.
+
+    Args:
+        findings: As found.
+        names: Run id to name.
+        store: Path of the store.
+        console: Where to.
+    """
+    found = list(findings)
+    if not found:
+        console.write(clean_text(f"every digest holds: {_count(len(names), 'run')} in {store}"), {"green": True})
+        return
+    for finding in found:
+        console.write(clean_text(f"damaged: {finding.message}"), {"red": True})
+        console.write(clean_text(f"  where: {finding.path}"))
+        for run_id in finding.run_ids:
+            console.write(clean_text(f"  run:   {run_id[-8:]}  {names.get(run_id, '')}".rstrip()))
+    touched = {run_id for finding in found for run_id in finding.run_ids}
+    console.write(f"{_count(len(found), 'finding')}, {_count(len(touched), 'run')} touched")
+    console.write("  next:  restore the files above from a copy of the store; all other runs stay readable")
+
+
+def _json_line(finding: Finding) -> str:
+    return json.dumps(
+        {"kind": finding.kind, "path": finding.path, "run_ids": list(finding.run_ids), "message": finding.message}
+    )
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

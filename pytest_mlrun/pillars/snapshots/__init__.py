@@ -1,0 +1,1 @@
+"""The data pillar: pin the content of files, find what changed."""

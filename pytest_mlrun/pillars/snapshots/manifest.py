@@ -1,0 +1,92 @@
+"""Pin the content of a file or a folder by a digest."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from pytest_mlrun.errors import DataError
+from pytest_mlrun.pillars.snapshots.listing import ListedFile, list_files
+from pytest_mlrun.records.snapshot import FileEntry, Manifest
+
+
+def hash_source(source: Path, *, progress: Callable[[FileEntry], None] | None = None) -> Manifest:
+    r"""Hash a file, or every file of a folder.
+
+    The digest of a file is the sha256 of its bytes, as ``sha256sum`` prints it. The digest of a folder is the sha256 of
+    its canonical listing: for each file, sorted by the UTF-8 bytes of its path,
+
+        path NUL size NUL sha256 LF
+
+    where the path is relative to the folder and ``/``-separated, the size is the number of bytes in decimal, and the
+    sha256 is 64 lower-case hex digits. A shell computes the same with GNU tools::
+
+        find . -type f -printf '%P\0' | LC_ALL=C sort -z | while IFS= read -r -d '' f; do
+          printf '%s\0%s\0%s\n' "$f" "$(stat -c %s -- "$f")" "$(sha256sum < "$f" | cut -c1-64)"; done | sha256sum
+
+    Hidden files count, ``.DS_Store`` and ``Thumbs.db`` do not; empty folders, modes and times leave no trace. A link
+    counts as what it leads to.
+
+    Args:
+        source: The file or folder.
+        progress: Called after each file.
+
+    Returns:
+        Files and digest.
+
+    Raises:
+        DataError: The data cannot be listed (``list_files``) or read, or changed meanwhile.
+    """
+    before = list_files(source)
+    folder = source.is_dir()
+    entries = []
+    for file in before:
+        entry = FileEntry(file.path, file.size_bytes, _hash_file(source / file.path if folder else source))
+        entries.append(entry)
+        if progress is not None:
+            progress(entry)
+    _refuse_change(source, before, list_files(source))
+    if folder:
+        return Manifest(compute_listing_digest(entries), tuple(entries), "folder")
+    return Manifest(f"sha256:{entries[0].sha256}", tuple(entries), "file")
+
+
+def compute_listing_digest(entries: Iterable[FileEntry]) -> str:
+    """Compute the digest of a folder from its files.
+
+    Args:
+        entries: Sorted by the UTF-8 bytes of their paths.
+
+    Returns:
+        ``sha256:<hex>``.
+    """
+    listing = hashlib.sha256()
+    for entry in entries:
+        listing.update(f"{entry.path}\0{entry.size_bytes}\0{entry.sha256}\n".encode())
+    return f"sha256:{listing.hexdigest()}"
+
+
+def _hash_file(path: Path) -> str:
+    try:
+        with path.open("rb", buffering=0) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise DataError(
+            f"data cannot be read: {os.strerror(error.errno or 0)} ({path.name})",
+            where=str(path),
+            next_step="check the file and its permissions",
+        ) from error
+
+
+def _refuse_change(source: Path, before: tuple[ListedFile, ...], after: tuple[ListedFile, ...]) -> None:
+    if before == after:
+        return
+    touched = sorted({file.path for file in set(before) ^ set(after)})
+    raise DataError(
+        f"data changed while it was read: {touched[0]}",
+        details=tuple(touched[1:10]),
+        where=str(source),
+        next_step="wait until nobody writes there, then run again",
+    )

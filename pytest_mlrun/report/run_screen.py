@@ -1,0 +1,153 @@
+"""Show one run on one screen: what it was, how it ended, what it reached, what it rests on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TypeAlias
+
+from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.report.facts import (
+    count_of,
+    is_bad,
+    last_error_line,
+    name_of,
+    outcome_of,
+    short_digest,
+    show_duration,
+    show_number,
+    show_size,
+    show_time,
+    sparkline,
+)
+from pytest_mlrun.report.pillar_lines import describe_pillars
+from pytest_mlrun.report.table import Column, clean_text, cut_text, lay_out
+from pytest_mlrun.rules.gates import verdict_line
+from pytest_mlrun.rules.params import show_param
+
+Line: TypeAlias = tuple[str, dict[str, bool]]
+
+_LABEL = 12
+_CURVE = 24
+_INDENT = "  "
+
+
+def render_run(
+    run: RunRecord, points: Mapping[str, Sequence[float]], *, width: int | None, now_us: int, verbose: bool = False
+) -> list[Line]:
+    """Return the lines of the screen.
+
+    Args:
+        run: The run.
+        points: Series to values in logged order.
+        width: Terminal columns that a line may take; None for as many as it needs.
+        now_us: Microseconds since the epoch.
+        verbose: Whether to add the traceback and the whole context.
+    """
+    lines: list[Line] = [
+        (name_of(run), {"bold": True}),
+        (_ending(run, now_us), {"red" if is_bad(run) else "green": True}),
+    ]
+    lines += [(f"{'error':<{_LABEL}}{last_error_line(run)}", {"red": True})] if run.error else []
+    lines += _labelled(_identity(run))
+    sections = (
+        ("params", _params(run, width)),
+        ("metrics", _metrics(run, points, width)),
+        ("gates", [verdict_line(verdict) for verdict in run.gates]),
+    )
+    for title, body in sections:
+        lines += _section(title, body)
+    lines.append(("", {}))
+    lines += _labelled(describe_pillars(run))
+    lines += _section("artifacts", _artifacts(run, width))
+    lines += _section("tags", [f"{name} = {value}" for name, value in run.tags.items()])
+    if verbose:
+        lines += _section("context", [f"{name} = {text}" for name, text in run.context.items()])
+        lines += _section("traceback", run.error.splitlines())
+        return [(clean_text(text), markup) for text, markup in lines]
+    return [(_fit(clean_text(text), width), markup) for text, markup in lines]
+
+
+def _ending(run: RunRecord, now_us: int) -> str:
+    parts = [
+        outcome_of(run),
+        run.cause_detail,
+        # "passed" says that the run finished; anything else leaves open whether training came to its end.
+        "" if run.outcome in {"passed", "skipped"} or run.status == outcome_of(run).partition(":")[0] else run.status,
+        f"experiment {run.experiment}",
+        f"started {show_time(run.started_us, now_us=now_us)}",
+        f"took {show_duration(max(0, run.ended_us - run.started_us))}",
+    ]
+    return "  ·  ".join(part for part in parts if part)
+
+
+def _identity(run: RunRecord) -> Iterator[tuple[str, str]]:
+    yield "run", run.run_id
+    yield "digest", run.digest or "none: not finished"
+    yield "test", f"{run.test}[{run.case}]" if run.case else run.test
+    if run.parent_id is not None:
+        yield "parent", run.parent_id
+
+
+def _params(run: RunRecord, width: int | None) -> list[str]:
+    rows = [(name, show_param(text, width=400)) for name, text in run.params.items()]
+    return _table([Column("", cut="middle"), Column("", cut="end")], rows, width)
+
+
+def _metrics(run: RunRecord, points: Mapping[str, Sequence[float]], width: int | None) -> list[str]:
+    rows = [_metric(name, value, run, points.get(name, ())) for name, value in run.metrics.items()]
+    columns = [
+        Column("", cut="middle", least=20),
+        Column("", align="right"),
+        Column("", align="right", rank=2),
+        Column("", rank=1),
+        Column("", rank=3),
+    ]
+    return _table(columns, rows, width)
+
+
+def _metric(name: str, value: float, run: RunRecord, points: Sequence[float]) -> tuple[str, str, str, str, str]:
+    if name not in run.series:
+        return name, show_number(value), "", "", ""
+    count = count_of(run.series[name])
+    finite = [point for point in points if point - point == 0]
+    extremes = f"min {show_number(min(finite))}  max {show_number(max(finite))}" if finite else ""
+    odd = len(points) - len(finite)
+    return (
+        name,
+        show_number(value),
+        "1 point" if count == 1 else f"{count} points",
+        sparkline(points, width=_CURVE),
+        f"{extremes}  {odd} not finite".strip() if odd else extremes,
+    )
+
+
+def _artifacts(run: RunRecord, width: int | None) -> list[str]:
+    rows = [
+        (
+            artifact.name,
+            show_size(artifact.size_bytes),
+            short_digest(artifact.digest),
+            artifact.role + ("  UNSAFE: loading it runs code" if artifact.unsafe else ""),
+        )
+        for artifact in run.artifacts
+    ]
+    return _table([Column("", cut="middle", least=20), Column("", align="right"), Column(""), Column("")], rows, width)
+
+
+def _table(columns: Sequence[Column], rows: Sequence[Sequence[str]], width: int | None) -> list[str]:
+    room = None if width is None else width - len(_INDENT)
+    return list(lay_out(columns, rows, width=room).rows)
+
+
+def _section(title: str, body: Sequence[str]) -> list[Line]:
+    if not body:
+        return []
+    return [("", {}), (title, {"bold": True}), *((_INDENT + text, {}) for text in body)]
+
+
+def _labelled(pairs: Iterator[tuple[str, str]]) -> list[Line]:
+    return [(f"{label:<{_LABEL}}{text}", {}) for label, text in pairs]
+
+
+def _fit(text: str, width: int | None) -> str:
+    return text if width is None else cut_text(text, width)

@@ -1,0 +1,157 @@
+"""Write the summary of a session's runs that stands at the end of a test session."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeAlias
+
+from pytest_mlrun.records.project import Goal, Leaderboard
+from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.report.facts import is_bad, last_error_line, name_of, outcome_of
+from pytest_mlrun.report.run_table import Selection, choose_metrics, lay_out_runs
+from pytest_mlrun.report.standing import Standing, standing_of
+from pytest_mlrun.report.table import clean_text
+from pytest_mlrun.rules.gates import failure, is_broken, verdict_line
+
+Line: TypeAlias = tuple[str, dict[str, bool]]
+"""A text and the markup of pytest's ``write_line``: what the markup says is always said in words too."""
+
+MOST_ROWS = 20
+_BEST_ROWS = 10
+_MOST_GATES = 20
+_DEFAULT_FOLDER = ".pytest_mlrun"
+_ORDER = ("passed", "failed", "error", "skipped", "killed", "orphaned", "running")
+
+
+def render_summary(
+    runs: Sequence[RunRecord],
+    *,
+    verbosity: int,
+    width: int,
+    leaderboards: Mapping[str, Leaderboard],
+    store_path: Path,
+    recovered: int = 0,
+    goals: Mapping[str, Goal] | None = None,
+) -> list[Line]:
+    """Return the lines of the summary: nothing under ``-q``, everything under ``-v``.
+
+    Args:
+        runs: The session's runs, in any order.
+        verbosity: pytest's: below 0 is quiet, above 0 verbose.
+        width: Terminal columns that a line may take.
+        leaderboards: Experiment to what says which run is best.
+        store_path: Folder of the store.
+        recovered: How many runs of other, dead sessions were sealed as orphaned.
+        goals: Metric to whether more or less of it is better, where a project says so.
+    """
+    if verbosity < 0 or not runs:
+        return []
+    lines: list[Line] = []
+    experiments = sorted({run.experiment for run in runs})
+    for experiment in experiments:
+        board = leaderboards.get(experiment)
+        standing = None if board is None else standing_of(board, goals or {})
+        family = _families_together([run for run in runs if run.experiment == experiment])
+        lines += _block(experiment, family, standing, verbose=verbosity > 0, width=width)
+    lines += _recovered_lines(recovered)
+    lines.append((_store_line(store_path, experiments, leaderboards), {}))
+    return lines
+
+
+def _block(
+    experiment: str, runs: Sequence[RunRecord], standing: Standing | None, *, verbose: bool, width: int
+) -> list[Line]:
+    bad = any(is_bad(run) for run in runs)
+    head = f"mlrun: {_count(len(runs), 'run')} of {experiment} ({_count_outcomes(runs)})"
+    lines: list[Line] = [(clean_text(head), {"bold": True, "red" if bad else "green": True})]
+    best = None if standing is None else standing.best_of(runs)
+    shown = runs if verbose or len(runs) <= MOST_ROWS else _most_telling(runs, standing)
+    marks = {} if best is None or len(runs) == 1 else {best.run_id: "*"}
+    first = () if standing is None else standing.metrics
+    selection = Selection(
+        identity=("mark", "name", "outcome", *(("duration",) if verbose else ())),
+        metrics=choose_metrics(runs, first=first, **({"most": None} if verbose else {})),
+        marks=marks,
+    )
+    layout = lay_out_runs(shown, selection, width=width, now_us=time.time_ns() // 1000)
+    lines.append((layout.header, {}))
+    lines += [(text, _markup(run, best)) for text, run in zip(layout.rows, shown, strict=True)]
+    if len(shown) < len(runs):
+        lines.append((f"… and {len(runs) - len(shown)} more: pytest-mlrun runs --experiment {experiment}", {}))
+    if layout.left_out:
+        lines.append((f"no room for: {', '.join(layout.left_out)}", {}))
+    if marks:
+        lines.append((f"* best: {standing}", {"green": True}))
+    elif standing is not None and best is None:
+        lines.append((f"no best run: none finished with {standing}", {}))
+    lines += _gate_lines(runs, verbose=verbose)
+    return lines
+
+
+def _most_telling(runs: Sequence[RunRecord], standing: Standing | None) -> list[RunRecord]:
+    leading = runs if standing is None else standing.best_first(runs)
+    leaders = {run.run_id for run in leading[:_BEST_ROWS]}
+    order = {run.run_id: rank for rank, run in enumerate(leading[:_BEST_ROWS])}
+    chosen = [run for run in runs if run.run_id in leaders or is_bad(run)]
+    return sorted(chosen, key=lambda run: order.get(run.run_id, _BEST_ROWS))
+
+
+def _families_together(runs: Sequence[RunRecord]) -> list[RunRecord]:
+    started = {run.run_id: run.run_id for run in runs}
+    return sorted(runs, key=lambda run: (started.get(run.parent_id or "", run.run_id), run.run_id))
+
+
+def _gate_lines(runs: Sequence[RunRecord], *, verbose: bool) -> list[Line]:
+    lines: list[Line] = []
+    for run in runs:
+        for verdict in run.gates:
+            broken = is_broken(verdict)
+            if not (broken or verbose or verdict.decision == "INCONCLUSIVE"):
+                continue
+            text = verdict_line(verdict) if verbose or not broken else failure([verdict]).headline
+            lines.append((clean_text(f"{text}  ({name_of(run)})"), {"red": broken}))
+        if verbose and run.error and is_bad(run):
+            lines.append((clean_text(f"{outcome_of(run)}: {last_error_line(run)}  ({name_of(run)})"), {"red": True}))
+    if not verbose and len(lines) > _MOST_GATES:
+        more = len(lines) - _MOST_GATES
+        return [*lines[:_MOST_GATES], (f"… and {_count(more, 'gate')} more: pytest -v, or pytest-mlrun show RUN", {})]
+    return lines
+
+
+def _markup(run: RunRecord, best: RunRecord | None) -> dict[str, bool]:
+    if is_bad(run):
+        return {"red": True}
+    return {"green": True} if best is not None and run.run_id == best.run_id else {}
+
+
+def _count_outcomes(runs: Iterable[RunRecord]) -> str:
+    words = [outcome_of(run).partition(":")[0] for run in runs]
+    known = [*_ORDER, *sorted(set(words).difference(_ORDER))]
+    return ", ".join(f"{words.count(word)} {word}" for word in known if word in words)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def _recovered_lines(recovered: int) -> list[Line]:
+    if recovered == 0:
+        return []
+    text = f"{_count(recovered, 'run')} of processes that died, kept as orphaned: pytest-mlrun runs --status orphaned"
+    return [(text, {"yellow": True})]
+
+
+def _store_line(store_path: Path, experiments: Sequence[str], leaderboards: Mapping[str, Leaderboard]) -> str:
+    folder = Path.cwd()
+    # The program finds a store of the default name in this folder and in those above by itself.
+    found = store_path.name == _DEFAULT_FOLDER and folder.is_relative_to(store_path.parent)
+    near = store_path.is_relative_to(folder)
+    shown = os.path.relpath(store_path) if found or near else str(store_path)
+    ranked = [experiment for experiment in experiments if experiment in leaderboards]
+    verb = shlex.join(["top", ranked[0]] if ranked else ["runs"])
+    option = "" if found else f"--store {shlex.quote(shown)} "
+    return clean_text(f"store: {shown}  ·  pytest-mlrun {option}{verb}")

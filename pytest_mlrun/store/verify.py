@@ -1,0 +1,162 @@
+"""Recompute every digest of a store and name what is not as it was written."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal
+
+import pyarrow as pa
+
+from pytest_mlrun.errors import MlrunError
+from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.store.digest import compute_run_digest, compute_series_digests
+from pytest_mlrun.store.files import read_bytes
+from pytest_mlrun.store.layout import LogFiles, list_logs
+from pytest_mlrun.store.locks import find_boot_id
+from pytest_mlrun.store.log import read_log
+from pytest_mlrun.store.segment import Segment, build_runs, decode_runs
+from pytest_mlrun.store.series import read_all_series
+from pytest_mlrun.store.store import Store
+from pytest_mlrun.store.view import Viewer
+
+FindingKind = Literal["segment", "run", "series", "object", "log", "columns"]
+_BROKEN: Final = (ValueError, TypeError, KeyError, pa.ArrowException)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that is not as it was written.
+
+    Attributes:
+        kind: What was looked at.
+        path: The file.
+        run_ids: Runs concerned, as far as they can be named.
+        message: A sentence.
+    """
+
+    kind: FindingKind
+    path: str
+    run_ids: tuple[str, ...]
+    message: str
+
+
+def verify_store(store: Store) -> Iterator[Finding]:
+    """Check segments, runs, series, objects and logs.
+
+    Args:
+        store: The store; nothing in it is changed.
+
+    Yields:
+        What is wrong; nothing if all is well.
+    """
+    view = Viewer(store.path).look()
+    for name in view.damaged:
+        if name.endswith(".arrow"):
+            yield Finding("segment", name, (), "the segment cannot be opened: its runs are not readable")
+    yield from _verify_logs(store.path)
+    wanted: dict[str, list[str]] = {}
+    for segment in view.segments:
+        path = _path_of(store.path, segment)
+        try:
+            records = [record for batch in segment.batches for record in decode_runs(batch)]
+        except _BROKEN as error:
+            yield Finding("segment", str(path), (), f"{segment.rows} runs are not readable: {_first_line(error)}")
+            continue
+        yield from _verify_runs(path, records)
+        yield from _verify_columns(path, segment, records)
+        yield from _verify_series(store.path, path, segment, records)
+        for record in records:
+            for artifact in record.artifacts:
+                wanted.setdefault(artifact.digest, []).append(record.run_id)
+    yield from _verify_objects(store, wanted)
+
+
+def _path_of(root: Path, segment: Segment) -> Path:
+    if segment.id.startswith("log:"):
+        return LogFiles(root, segment.id.removeprefix("log:")).events
+    return root / "seg" / f"{segment.id}.arrow"
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _verify_logs(root: Path) -> Iterator[Finding]:
+    for log in list_logs(root):
+        path = LogFiles(root, log).events
+        try:
+            content = read_log(read_bytes(path))
+        except FileNotFoundError:
+            continue  # sealed in the meantime
+        for start, end in content.damaged:
+            yield Finding(
+                "log", str(path), (), f"the log is damaged at byte {start}: {end - start} bytes are not readable"
+            )
+        # Of a living process, an incomplete end may just be on its way.
+        if content.torn_bytes and content.header.get("boot") != find_boot_id():
+            yield Finding("log", str(path), (), f"the log's last {content.torn_bytes} bytes are incomplete")
+    for path in sorted((root / "damaged").glob("*.arrows")):
+        yield Finding("log", str(path), (), "a log with unreadable bytes was kept when it was sealed")
+
+
+def _verify_runs(path: Path, records: list[RunRecord]) -> Iterator[Finding]:
+    for record in records:
+        if record.status.startswith("running"):
+            continue
+        found = compute_run_digest(record)
+        if found != record.digest:
+            message = (
+                f"run {record.short_id} is not what was recorded: digest {record.digest[:19]}…, found {found[:19]}…"
+            )
+            yield Finding("run", str(path), (record.run_id,), message)
+
+
+def _verify_columns(path: Path, segment: Segment, records: list[RunRecord]) -> Iterator[Finding]:
+    expected = build_runs(records, replaces=segment.facts.replaces, series=segment.facts.series)
+    known = {field.name for field in segment.schema}
+    for field in expected[0].schema:
+        if field.name not in known:
+            continue
+        want = pa.chunked_array([batch.column(field.name) for batch in expected])
+        have = pa.chunked_array([batch.column(field.name) for batch in segment.batches])
+        if want.type != have.type or _canonical(want) != _canonical(have):
+            message = f"column {field.name!r} does not repeat what the runs say"
+            yield Finding("columns", str(path), (), message)
+
+
+def _canonical(column: pa.ChunkedArray) -> list[str]:
+    return [repr(value) for value in column.to_pylist()]  # NaN equals NaN as text
+
+
+def _verify_series(root: Path, path: Path, segment: Segment, records: list[RunRecord]) -> Iterator[Finding]:
+    if segment.id.startswith("log:"):
+        return  # folded from the log a moment ago
+    missing = {(record.run_id, name): digest for record in records for name, digest in record.series.items()}
+    for part in segment.facts.series:
+        series_path = root / "pts" / f"{part}.arrow"
+        try:
+            for run_id, series in read_all_series(series_path):
+                found = compute_series_digests(series.steps, series.times_us, series.values, [len(series)])[0]
+                expected = missing.pop((run_id, series.name), None)
+                if expected is not None and found != expected:
+                    message = f"series {series.name!r} of run {run_id[-8:]} is not what was recorded"
+                    yield Finding("series", str(series_path), (run_id,), message)
+        except FileNotFoundError:
+            yield Finding("series", str(series_path), (), "the series file is missing")
+        except _BROKEN as error:
+            yield Finding("series", str(series_path), (), f"the series file is damaged: {_first_line(error)}")
+    for run_id, name in missing:
+        yield Finding("series", str(path), (run_id,), f"series {name!r} of run {run_id[-8:]} is not readable")
+
+
+def _verify_objects(store: Store, wanted: dict[str, list[str]]) -> Iterator[Finding]:
+    for digest, run_ids in sorted(wanted.items()):
+        try:
+            intact = store.objects.verify(digest)
+            message = f"object {digest[:19]}… is not what was stored"
+        except (MlrunError, FileNotFoundError, ValueError) as error:
+            intact, message = False, f"object {digest[:19]}… is not readable: {_first_line(error)}"
+        if not intact:
+            yield Finding("object", str(store.path / "objects"), tuple(run_ids), message)

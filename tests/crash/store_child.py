@@ -1,0 +1,253 @@
+"""Do store work in processes that die: a server that forks one child a job, and never works itself.
+
+A job is a line of JSON on standard input, its answer a line of JSON on standard output. Starting an interpreter for
+every kill would take minutes; a fork of this one takes milliseconds.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+import resource
+import signal
+import struct
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from pytest_mlrun.errors import MlrunError, RunClosedError
+from pytest_mlrun.records.run import RunEnd, RunStart
+from pytest_mlrun.store.files import Steps
+from pytest_mlrun.store.reader import Reader
+from pytest_mlrun.store.store import Store
+
+Job = dict[str, str | int]
+
+ENDED = RunEnd("finished", "passed")
+GROWTH_POINTS = 2100
+"""More than the points file holds at first."""
+
+
+class Deadly(Steps):
+    """Write down every step reached, and end the process at one of them."""
+
+    def __init__(self, trace: Path, last: int) -> None:
+        self._trace = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        self._left = last
+
+    def reach(self, step: str) -> None:
+        os.write(self._trace, f"{step}\n".encode())
+        self._left -= 1
+        if self._left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
+class Acks:
+    """Remember outside the process what a call returned from."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def write(self, kind: str, *facts: object) -> None:
+        os.write(self._file, json.dumps([kind, *facts]).encode() + b"\n")
+
+
+def run_id(job: Job, number: int) -> str:
+    """Give the id of a job's run."""
+    return f"{int(job.get('nonce', 1)):08x}-0000-7000-8000-{number:012x}"
+
+
+def _open(job: Job) -> Store:
+    return Store.open(Path(str(job["store"])), create=True, steps=Deadly(Path(str(job["trace"])), int(job["last"])))
+
+
+def work(job: Job) -> None:
+    """Record two runs that finish, one that does not, and close."""
+    acks = Acks(Path(str(job["acks"])))
+    writer = _open(job).writer(session_id="s")
+    for number, points in ((1, GROWTH_POINTS), (2, 3), (3, 5)):
+        run = run_id(job, number)
+        writer.start(RunStart(run, "s", "crash", f"run-{number}", "test_crash.py::test"))
+        acks.write("start", run)
+        writer.params(run, {"depth": str(number)})
+        acks.write("param", run, "depth", str(number))
+        loss, accuracy = writer.channels(run, ("loss", "accuracy"))
+        for step in range(points):
+            writer.append(loss, step / 7, step)
+            acks.write("point", run, "loss", step, step / 7)
+        writer.append(accuracy, 0.5, None)
+        acks.write("metric", run, "accuracy", 0.5)
+        if number != 3 or job["verb"] == "finish":
+            acks.write("finish", run, writer.finish(run, ENDED).digest)
+    if job["verb"] == "seal":
+        writer.seal()
+    else:
+        writer.close()
+
+
+def recover(job: Job) -> None:
+    """Recover the store."""
+    _open(job).recover()
+
+
+def stream(job: Job) -> None:
+    """Record runs for ever; the number of points and of runs returned from stands in a shared map."""
+    counts = _map_counts(Path(str(job["acks"])))
+    writer = _open(job).writer(session_id="s")
+    points = 0
+    for number in range(1 << 40):
+        run = run_id(job, number)
+        writer.start(RunStart(run, "s", "crash", f"run-{number}", "test_crash.py::test"))
+        loss = writer.channel(run, "loss")
+        for step in range(points_of(number)):
+            writer.append(loss, step / 7, step)
+            points += 1
+            struct.pack_into("<q", counts, 0, points)
+        writer.finish(run, ENDED)
+        struct.pack_into("<q", counts, 8, number + 1)
+
+
+def points_of(number: int) -> int:
+    """Say how many points the stream's run gets: some runs outgrow the points file, most are short."""
+    return 3000 if number % 10 == 9 else 20 + 37 * number % 200
+
+
+def _map_counts(path: Path) -> mmap.mmap:
+    with path.open("r+b") as file:
+        return mmap.mmap(file.fileno(), 16)
+
+
+def first(job: Job) -> None:
+    """Be one of several that use a store first."""
+    store = _open(job)
+    writer = store.writer(session_id="s")
+    run = run_id(job, 1)
+    writer.start(RunStart(run, "s", "crash", "run", "test_crash.py::test"))
+    writer.append(writer.channel(run, "loss"), 0.5, 0)
+    writer.finish(run, ENDED)
+    writer.close()
+    Acks(Path(str(job["acks"]))).write("store", store.store_id)
+
+
+def full(job: Job) -> None:
+    """Log until the file-size limit is met, then say how the refusal reads."""
+    acks = Acks(Path(str(job["acks"])))
+    writer = _open(job).writer(session_id="s")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (int(job["limit"]), int(job["limit"])))
+    run = run_id(job, 1)
+    writer.start(RunStart(run, "s", "crash", "run", "test_crash.py::test"))
+    attempt: Callable[[int], object]
+    if job["what"] == "points":
+        loss = writer.channel(run, "loss")
+        attempt = lambda number: writer.append(loss, number / 7, number)  # noqa: E731
+    else:
+        attempt = lambda number: writer.tags(run, {f"tag-{number}": "x" * 500})  # noqa: E731
+    for number in range(1 << 20):
+        try:
+            attempt(number)
+        except MlrunError as error:
+            acks.write("refused", type(error).__name__, error.headline, error.where, number)
+            break
+    Reader(Path(str(job["store"]))).runs()
+    if job["what"] == "points":
+        writer.tags(run, {"small": "still fits"})
+    os._exit(0)
+
+
+def fork(job: Job) -> None:
+    """Fork while a run is under way: the child is refused, the parent goes on."""
+    acks = Acks(Path(str(job["acks"])))
+    writer = _open(job).writer(session_id="s")
+    run = run_id(job, 1)
+    writer.start(RunStart(run, "s", "crash", "run", "test_crash.py::test"))
+    loss = writer.channel(run, "loss")
+    writer.append(loss, 0.0, 0)
+    child = os.fork()
+    if child == 0:
+        for attempt in (lambda: writer.append(loss, 9.0, 9), lambda: writer.tags(run, {"a": "b"})):
+            try:
+                attempt()
+            except RunClosedError as error:
+                acks.write("refused", error.headline)
+        writer.close()
+        os._exit(0)
+    os.waitpid(child, 0)
+    writer.append(loss, 1.0, 1)
+    writer.finish(run, ENDED)
+    writer.close()
+
+
+def survivor(job: Job) -> None:
+    """Die while a forked child lives on, as a data loader's worker does."""
+    writer = _open(job).writer(session_id="s")
+    run = run_id(job, 1)
+    writer.start(RunStart(run, "s", "crash", "run", "test_crash.py::test"))
+    writer.append(writer.channel(run, "loss"), 0.5, 0)
+    if os.fork() == 0:
+        os.close(int(job["release"]))
+        os.read(int(job["wait"]), 1)
+        os._exit(0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+VERBS: dict[str, Callable[[Job], None]] = {
+    "work": work,
+    "finish": work,
+    "seal": work,
+    "recover": recover,
+    "stream": stream,
+    "first": first,
+    "full": full,
+    "fork": fork,
+    "survivor": survivor,
+}
+
+
+def _child(job: Job) -> NoReturn:
+    try:
+        VERBS[str(job["verb"])](job)
+        os._exit(0)
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+
+
+def _start(job: Job) -> int:
+    child = os.fork()
+    if child == 0:
+        _child(job)
+    return child
+
+
+def _end(child: int) -> int:
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def _run(job: Job) -> list[int]:
+    if job["verb"] == "first":
+        return [_end(child) for child in [_start({**job, "nonce": at + 1}) for at in range(int(job["count"]))]]
+    child = _start(job)
+    if job["verb"] == "stream":
+        counts = _map_counts(Path(str(job["acks"])))
+        while struct.unpack_from("<q", counts)[0] < int(job["kill_at"]):
+            pass
+        os.kill(child, signal.SIGKILL)
+    return [_end(child)]
+
+
+def serve() -> None:
+    """Answer jobs until standard input ends."""
+    wait, release = os.pipe()
+    for line in sys.stdin:
+        job = json.loads(line)
+        codes = _run({"last": 0, **job, "wait": wait, "release": release})
+        sys.stdout.write(json.dumps(codes) + "\n")
+        sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    serve()
