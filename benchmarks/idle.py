@@ -106,11 +106,9 @@ def judge_noise(cases: Sequence[Case], times: Mapping[tuple[str, str], Times]) -
         middle, low, high = paired_difference(own, baseline)
         if len(own) < FEWEST_ROUNDS:
             lines.append(f"- too few rounds to say: {case.title}")
-        elif low <= 0 <= high:
-            lines.append(f"- within noise: {case.title}")
         else:
+            word = "within noise" if low <= 0 <= high else "slower" if middle > 0 else "faster"
             percent = 100 * middle / median(baseline)
-            word = "slower" if middle > 0 else "faster"
             lines.append(f"- {word}: {case.title}: {_difference(own, baseline)} ms, {percent:+.1f} %")
     return lines
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import unittest
+import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -33,6 +33,16 @@ def uses_pins(item: pytest.Item) -> bool:
     return not PIN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
 
 
+def is_refused(item: pytest.Item) -> bool:
+    """Whether the item is meant as an experiment and is a ``unittest.TestCase`` method, which cannot be one."""
+    unittest = sys.modules.get("unittest")
+    cls = getattr(item, "cls", None)
+    if unittest is None or not isinstance(cls, type) or not issubclass(cls, unittest.TestCase):
+        return False
+    marked = any(_marks(node) for node in (item, item.getparent(pytest.Class)) if node is not None)
+    return marked or is_experiment(item)
+
+
 def check_function(metafunc: pytest.Metafunc) -> None:
     """Check the markers of a test function before it becomes items.
 
@@ -43,7 +53,7 @@ def check_function(metafunc: pytest.Metafunc) -> None:
     markers = list(definition.iter_markers("mlrun"))
     taken = (RUN_FIXTURES | PIN_FIXTURES) & set(metafunc.fixturenames)
     if not taken:
-        if any(mark.name == "mlrun" for mark in definition.own_markers):
+        if _marks(definition):
             raise MarkerError(
                 f"{definition.name}: marked mlrun, but it does not take the mlrun fixture",
                 where=definition.nodeid,
@@ -67,8 +77,7 @@ def check_item(item: pytest.Item) -> None:
     Raises:
         MarkerError: If the item cannot be an experiment, or a marker has a wrong argument.
     """
-    cls = getattr(item, "cls", None)
-    if isinstance(cls, type) and issubclass(cls, unittest.TestCase):
+    if is_refused(item):
         raise MarkerError(
             f"{item.name}: a unittest.TestCase method cannot be an experiment",
             details=("it takes no fixtures as arguments and no parametrize, so there is no run to record",),
@@ -155,6 +164,10 @@ def _plan(node: pytest.Item | pytest.Collector, settings: Settings, project: Pro
         clean_tree="require" if settings.clean_tree or marker.clean_tree == "require" else "record",
         primary=marker.primary,
     )
+
+
+def _marks(node: pytest.Item | pytest.Collector) -> bool:
+    return any(mark.name == "mlrun" for mark in node.own_markers)
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -9,7 +9,7 @@ import pytest
 
 from pytest_mlrun import distributed, hooks
 from pytest_mlrun.errors import MlrunError
-from pytest_mlrun.experiment import check_function, is_experiment, uses_pins
+from pytest_mlrun.experiment import check_function, is_experiment, is_refused, uses_pins
 from pytest_mlrun.options import Settings, add_options, read_settings
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_SETTINGS] = settings = read_settings(config)
     config.stash[_SESSION_ID] = distributed.session_id_of(config)
     if settings.mlrun:
-        config.pluginmanager.register(ExperimentHooks(config), _HOOKS)
+        _register_hooks(config)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:
@@ -70,13 +70,15 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark experiments by themselves, and skip them unless they were asked for."""
-    if is_experiment(item):
+    if is_refused(item):
+        _register_hooks(item.config)
+    elif is_experiment(item):
         if item.get_closest_marker("mlrun") is None:
             item.add_marker(pytest.mark.mlrun)
         if not item.config.stash[_SETTINGS].mlrun:
             item.add_marker(pytest.mark.skip(reason=SKIPPED))
-    elif uses_pins(item) and not item.config.pluginmanager.has_plugin(_HOOKS):
-        item.config.pluginmanager.register(ExperimentHooks(item.config), _HOOKS)
+    elif uses_pins(item):
+        _register_hooks(item.config)
 
 
 class ExperimentHooks:
@@ -88,7 +90,7 @@ class ExperimentHooks:
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note whether any experiment was selected: without one, fixtures are left alone."""
-        self._experiments = any(is_experiment(item) or uses_pins(item) for item in session.items)
+        self._experiments = any(is_experiment(item) or uses_pins(item) or is_refused(item) for item in session.items)
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Begin the run, after skip marks were honoured and before any fixture is set up."""
@@ -170,6 +172,11 @@ class ExperimentHooks:
         _session(self.config).reported.extend(runs)
         for run in runs:
             self.config.hook.pytest_mlrun_run_finished(config=self.config, run=run)
+
+
+def _register_hooks(config: pytest.Config) -> None:
+    if not config.pluginmanager.has_plugin(_HOOKS):
+        config.pluginmanager.register(ExperimentHooks(config), _HOOKS)
 
 
 def _session(config: pytest.Config) -> ExperimentSession:

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
-from pytest_mlrun.errors import ConfigError
+from pytest_mlrun.errors import ConfigError, QueryError
 from pytest_mlrun.records.project import DataSource, Leaderboard, MetricDefinition, Naming, Project
 from pytest_mlrun.rules.suggest import did_you_mean
+from pytest_mlrun.rules.where import parse_where
 
 _Section = TypeVar("_Section")
 _Choice = TypeVar("_Choice", bound=str)
@@ -123,7 +124,12 @@ def _read_metric(name: str, table: _Table) -> MetricDefinition:
 def _read_leaderboard(experiment: str, table: _Table) -> Leaderboard:
     table.allow(("by", "where", "goal"))
     by = table.text("by", required=True)
-    return Leaderboard(experiment, by, table.text("where"), table.choice("goal", ("max", "min")))
+    where = table.text("where")
+    try:
+        parse_where(where)
+    except QueryError as error:
+        raise table.wrong("where", f"cannot be understood: {error.headline}", error.next_step) from error
+    return Leaderboard(experiment, by, where, table.choice("goal", ("max", "min")))
 
 
 def _read_naming(table: _Table) -> Naming:

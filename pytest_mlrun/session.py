@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_mlrun.errors import MarkerError, MlrunError
-from pytest_mlrun.experiment import check_item, is_experiment, plan_item, plan_module, read_marker_of, seed_of
+from pytest_mlrun.experiment import check_item, is_experiment, is_refused, plan_item, plan_module, read_marker_of, seed_of
 from pytest_mlrun.recorder.recorder import Recorder
 from pytest_mlrun.run.run import Run
 
@@ -69,7 +69,7 @@ class ExperimentSession:
 
     def begin(self, item: pytest.Item) -> None:
         """Begin the item's run, if it has one, and verify what it rests on."""
-        if not is_experiment(item) or not isinstance(item, pytest.Function):
+        if not isinstance(item, pytest.Function) or not (is_experiment(item) or is_refused(item)):
             return
         item.stash[_ENDING] = Ending()
         with _failing():

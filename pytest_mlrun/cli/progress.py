@@ -36,10 +36,11 @@ class Progress:
         self._began_s = clock()
         self._ended = threading.Event()
         self._shown = False
-        self._thread = threading.Thread(target=self._keep_ticking, daemon=True) if console.live else None
+        self._thread: threading.Thread | None = None
 
     def __enter__(self) -> Self:
-        if self._thread is not None:
+        if self._console.live:
+            self._thread = threading.Thread(target=self._keep_ticking, daemon=True)
             self._thread.start()
         return self
 

@@ -52,20 +52,19 @@ def _constraint(args: argparse.Namespace, console: Console) -> tuple[Comparison,
 
 
 def _write_table(shown: list[RunRecord], console: Console) -> None:
-    experiments = {record.experiment for record in shown}
+    first: list[str] = []
+    for experiment in dict.fromkeys(record.experiment for record in shown):
+        standing = find_standing(experiment, [record for record in shown if record.experiment == experiment], console)
+        first += standing.metrics if standing else ()
     identity: tuple[Identity, ...] = ("id", "name", "experiment", "outcome", "started", "duration")
-    if len(experiments) == 1:
-        standing = find_standing(shown[0].experiment, shown, console)
-        first = standing.metrics if standing else ()
-    else:
-        first = ()
     selection = Selection(identity=identity, metrics=choose_metrics(shown, first=first))
     layout = lay_out_runs(shown, selection, width=console.width, now_us=console.now_us)
-    console.write(layout.header, {"bold": True})
+    for text in layout.header:
+        console.write(text, {"bold": True})
     for text, record in zip(layout.rows, shown, strict=True):
         console.write(text, {"red": is_bad(record)})
     if layout.left_out:
-        console.write(f"no room for: {', '.join(layout.left_out)}", {"faint": True})
+        console.write(f"no room for: {', '.join(layout.left_out)}  (--json has everything)", {"faint": True})
 
 
 def _nothing(args: argparse.Namespace, source: RunSource) -> str:

@@ -16,6 +16,7 @@ from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.plain import json_line
 from pytest_mlrun.report.run_table import Selection, choose_metrics, lay_out_runs
 from pytest_mlrun.report.standing import Standing
+from pytest_mlrun.report.table import clean_text, wrap_text
 from pytest_mlrun.rules.goals import default_goal
 from pytest_mlrun.rules.leaderboard import matches
 from pytest_mlrun.rules.suggest import did_you_mean
@@ -38,7 +39,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.write(json_line(record, extra={"rank": int(rank.rstrip("="))}))
     else:
         _write_table(ranked, ranks, standing, console)
-        console.write(_legend(runs, len(ranked), standing), {"faint": True})
+        console.write(clean_text(f"1 = {standing}"))
+        for line in wrap_text(_legend(runs, len(ranked), standing), console.width):
+            console.write(line)
     return warn_of_damage(source, console)
 
 
@@ -94,11 +97,12 @@ def _write_table(ranked: list[RunRecord], ranks: list[str], standing: Standing, 
         distinct=standing.by,
     )
     layout = lay_out_runs(ranked, selection, width=console.width, now_us=console.now_us)
-    console.write(layout.header, {"bold": True})
+    for text in layout.header:
+        console.write(text, {"bold": True})
     for text, rank in zip(layout.rows, ranks, strict=True):
         console.write(text, {"green": rank.rstrip("=") == "1"})
     if layout.left_out:
-        console.write(f"no room for: {', '.join(layout.left_out)}", {"faint": True})
+        console.write(f"no room for: {', '.join(layout.left_out)}  (--json has everything)", {"faint": True})
 
 
 def _legend(runs: Sequence[RunRecord], shown: int, standing: Standing) -> str:
@@ -109,14 +113,13 @@ def _legend(runs: Sequence[RunRecord], shown: int, standing: Standing) -> str:
     nans = sum(math.isnan(record.metrics.get(standing.by, 0.0)) for record in able)
     ranked = len(able) - missing - nans
     parts = [
-        f"1 = {standing}",
         f"{shown} of {ranked} shown" if shown < ranked else f"{_count(ranked, 'run')} ranked",
         f"{nans} with {standing.by} NaN" if nans else "",
         f"{missing} without {standing.by}" if missing else "",
         f"{len(finished) - len(able)} outside the constraint" if len(able) < len(finished) else "",
         f"{len(runs) - len(finished)} not finished" if len(finished) < len(runs) else "",
     ]
-    return "  ·  ".join(part for part in parts if part)
+    return clean_text(", ".join(part for part in parts if part))
 
 
 def _count(number: int, noun: str) -> str:

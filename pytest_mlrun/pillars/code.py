@@ -151,6 +151,8 @@ def _cure(state: CodeState) -> str:
         return f"git config --global --add safe.directory {state.root}"
     if "not installed" in state.reason:
         return "install git"
+    if "ignores the folder" in state.reason:
+        return "take it out of .gitignore and commit it"
     return "git init and commit"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from pytest_mlrun.pillars.facts import digest_of
 
 _CPUINFO = Path("/proc/cpuinfo")
+_SYSCTL = "/usr/sbin/sysctl"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +58,7 @@ def _read_cpuinfo(cpuinfo: Path) -> tuple[str, str | None]:
 
 def _ask_system() -> str:
     if sys.platform == "darwin":
-        command = ["/usr/sbin/sysctl", "-n", "machdep.cpu.brand_string"]
+        command = [_SYSCTL, "-n", "machdep.cpu.brand_string"]
         try:
             return subprocess.run(command, capture_output=True, check=True, text=True, timeout=5).stdout.strip()
         except (OSError, subprocess.SubprocessError):

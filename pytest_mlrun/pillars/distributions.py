@@ -104,7 +104,7 @@ def _read_origin(metadata: Path, root: Path) -> dict[str, object]:
         ("vcs_info", "commit_id", "commit"),
         ("archive_info", "hashes", "archive"),
     ):
-        value = written.get(section, {}).get(key)
+        value = (written.get(section) or {}).get(key)
         if value:
             origin[fact] = value
     return origin

@@ -12,6 +12,9 @@ from pytest_mlrun.errors import CodeError
 
 TIMEOUT_S = 60.0
 
+# What is written goes into a temporary folder: no need to wait for the disk.
+_SETTINGS = ("-c", "core.fsmonitor=false", "-c", "core.fsync=none")
+
 _PASSED_ON = frozenset({"PATH", "HOME", "XDG_CONFIG_HOME", "TMPDIR", "GIT_CEILING_DIRECTORIES"})
 _ALWAYS = {
     "LANG": "C",
@@ -93,7 +96,7 @@ def _run(
     # GIT_CONFIG_… is how a CI image says safe.directory; GIT_DIR and its kin, set inside a git hook, would mislead.
     kept = {name: text for name, text in os.environ.items() if name in _PASSED_ON or name.startswith("GIT_CONFIG_")}
     environ = kept | _ALWAYS | dict(variables)
-    command = ["git", "-c", "core.fsmonitor=false", "-C", str(folder), *arguments]
+    command = ["git", *_SETTINGS, "-C", str(folder), *arguments]
     try:
         return subprocess.run(command, input=stdin, env=environ, capture_output=True, check=False, timeout=TIMEOUT_S)
     except subprocess.TimeoutExpired:

@@ -3,9 +3,26 @@
 from __future__ import annotations
 
 import sys
+from operator import attrgetter
 from pathlib import Path
+from types import ModuleType
 
 _POOL_FACTS = ("user_api", "internal_api", "prefix", "version", "threading_layer", "architecture", "num_threads")
+
+_TORCH_FACTS = {
+    "version": "__version__",
+    "git_version": "version.git_version",
+    "cuda": "version.cuda",
+    "config": "__config__.show",
+    "cpu_capability": "backends.cpu.get_cpu_capability",
+    "threads": "get_num_threads",
+    "interop_threads": "get_num_interop_threads",
+    "deterministic_algorithms": "are_deterministic_algorithms_enabled",
+    "cudnn_deterministic": "backends.cudnn.deterministic",
+    "cudnn_benchmark": "backends.cudnn.benchmark",
+    "cudnn_tf32": "backends.cudnn.allow_tf32",
+    "cuda_tf32": "backends.cuda.matmul.allow_tf32",
+}
 
 
 def find_numerics() -> dict[str, object]:
@@ -46,18 +63,19 @@ def _describe_torch() -> dict[str, object] | None:
     torch = sys.modules.get("torch")
     if torch is None or not hasattr(torch, "get_num_threads"):
         return None
-    backends = torch.backends
-    return {
-        "version": str(torch.__version__),
-        "git_version": torch.version.git_version,
-        "cuda": torch.version.cuda,
-        "config": torch.__config__.show(),
-        "cpu_capability": backends.cpu.get_cpu_capability(),
-        "threads": torch.get_num_threads(),
-        "interop_threads": torch.get_num_interop_threads(),
-        "deterministic_algorithms": torch.are_deterministic_algorithms_enabled(),
-        "cudnn_deterministic": backends.cudnn.deterministic,
-        "cudnn_benchmark": backends.cudnn.benchmark,
-        "cuda_tf32": backends.cuda.matmul.allow_tf32,
-        "cudnn_tf32": backends.cudnn.allow_tf32,
-    }
+    facts = {name: _ask(torch, attribute) for name, attribute in _TORCH_FACTS.items()}
+    cuda = getattr(torch, "cuda", None)
+    # Asking for devices before CUDA is in use would start it, which takes memory on every device.
+    if cuda is not None and cuda.is_initialized():
+        facts["devices"] = [cuda.get_device_name(device) for device in range(cuda.device_count())]
+    return facts
+
+
+def _ask(module: ModuleType, attribute: str) -> object:
+    try:
+        value = attrgetter(attribute)(module)
+        answer = value() if callable(value) else value
+    except (AttributeError, RuntimeError):
+        # Versions lack a setting, or refuse to tell one that was set in the newer way.
+        return None
+    return answer if isinstance(answer, bool | int | None) else str(answer)

@@ -6,13 +6,13 @@ import hashlib
 import os
 import stat
 import tempfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pytest_mlrun.pillars.changes import Change
 from pytest_mlrun.pillars.git import Repository, open_repository
+from pytest_mlrun.pillars.pack import identify_blob, write_pack
 from pytest_mlrun.pillars.redaction import holds_secret, is_secret_file
 
 _DIFF = (
@@ -75,6 +75,7 @@ class _Selection:
     limits: Limits
     hash_budget_bytes: int
     entries: list[bytes] = field(default_factory=list)
+    blobs: dict[str, bytes] = field(default_factory=dict)
     omitted: list[Omission] = field(default_factory=list)
     size_bytes: int = 0
 
@@ -98,6 +99,8 @@ def build_patch(
     """
     bounds = limits or Limits()
     selection = _Selection(bounds, bounds.hashed_bytes)
+    for change in _smallest_first(repository, list(changes), selection):
+        _select(repository, change, selection)
     with tempfile.TemporaryDirectory(prefix="pytest-mlrun-") as name:
         folder = Path(name)
         (folder / "objects").mkdir()
@@ -106,8 +109,9 @@ def build_patch(
             "GIT_OBJECT_DIRECTORY": str(folder / "objects"),
             "GIT_ALTERNATE_OBJECT_DIRECTORIES": _quote(repository.objects.resolve()),
         }
-        for change in _smallest_first(repository, list(changes), selection):
-            _select(repository, change, selection, folder / "objects")
+        if selection.blobs:
+            pack = write_pack(selection.blobs.values(), repository.hash_name)
+            repository.ask("index-pack", "--stdin", stdin=pack, variables=variables)
         repository.ask("read-tree", commit or "--empty", variables=variables)
         repository.ask("update-index", "-z", "--index-info", stdin=b"".join(selection.entries), variables=variables)
         empty_tree = hashlib.new(repository.hash_name, b"tree 0\0").hexdigest()
@@ -137,12 +141,10 @@ def _refusal(repository: Repository, change: Change, rewritten: dict[str, str]) 
         return f"git rewrites its content ({rewritten[change.path]})"
     if _is_missing(repository, change.path):
         return ""
-    if not (path.is_symlink() or path.is_file()):
-        return "not a regular file"
-    return "" if path.is_symlink() or os.access(path, os.R_OK) else "not readable"
+    return "" if path.is_symlink() or path.is_file() else "not a regular file"
 
 
-def _select(repository: Repository, change: Change, selection: _Selection, objects: Path) -> None:
+def _select(repository: Repository, change: Change, selection: _Selection) -> None:
     path = repository.root / change.path
     if _is_missing(repository, change.path):
         if change.tracked:
@@ -154,15 +156,25 @@ def _select(repository: Repository, change: Change, selection: _Selection, objec
         reason = f"beyond the limit of {limits.files} files and {limits.size_bytes} bytes"
         selection.omitted.append(_omit(repository, change, reason, selection))
         return
-    linked = path.is_symlink()
-    content = os.fsencode(path.readlink()) if linked else path.read_bytes()
+    try:
+        mode, content = _read(path)
+    except OSError as error:
+        selection.omitted.append(Omission(change.path, f"it could not be read: {error.strerror}", size_bytes))
+        return
     if holds_secret(content):
         selection.omitted.append(Omission(change.path, "it holds a key or token", len(content)))
         return
-    executable = bool(path.lstat().st_mode & stat.S_IXUSR)
-    mode = 0o120000 if linked else 0o100755 if executable else 0o100644
-    selection.entries.append(_entry(mode, _write_blob(objects, content, repository.hash_name), change.path))
+    object_id = identify_blob(content, repository.hash_name)
+    selection.blobs[object_id] = content
+    selection.entries.append(_entry(mode, object_id, change.path))
     selection.size_bytes += len(content)
+
+
+def _read(path: Path) -> tuple[int, bytes]:
+    if path.is_symlink():
+        return 0o120000, os.fsencode(path.readlink())
+    executable = path.stat().st_mode & stat.S_IXUSR
+    return 0o100755 if executable else 0o100644, path.read_bytes()
 
 
 def _is_missing(repository: Repository, path: str) -> bool:
@@ -188,11 +200,14 @@ def _omit(repository: Repository, change: Change, reason: str, selection: _Selec
     path = repository.root / change.path
     size_bytes = _size(path)
     secret = is_secret_file(path.name)
-    if secret or size_bytes is None or size_bytes > selection.hash_budget_bytes or not os.access(path, os.R_OK):
+    if secret or size_bytes is None or size_bytes > selection.hash_budget_bytes:
         return Omission(change.path, reason, size_bytes)
     selection.hash_budget_bytes -= size_bytes
-    with path.open("rb") as stream:
-        return Omission(change.path, reason, size_bytes, hashlib.file_digest(stream, "sha256").hexdigest())
+    try:
+        with path.open("rb") as stream:
+            return Omission(change.path, reason, size_bytes, hashlib.file_digest(stream, "sha256").hexdigest())
+    except OSError:
+        return Omission(change.path, reason, size_bytes)
 
 
 def _describe_submodule(path: Path) -> str:
@@ -215,15 +230,6 @@ def _rewritten(repository: Repository, changes: list[Change]) -> dict[str, str]:
 
 def _entry(mode: int, object_id: str, path: str) -> bytes:
     return f"{mode:06o} {object_id}\t".encode() + os.fsencode(path) + b"\0"
-
-
-def _write_blob(objects: Path, content: bytes, hash_name: str) -> str:
-    loose = b"blob %d\0" % len(content) + content
-    object_id = hashlib.new(hash_name, loose).hexdigest()
-    path = objects / object_id[:2] / object_id[2:]
-    path.parent.mkdir(exist_ok=True)
-    path.write_bytes(zlib.compress(loose, 1))
-    return object_id
 
 
 def _quote(path: Path) -> str:

@@ -190,9 +190,8 @@ def _pin_numpy(module: ModuleType, seed: int) -> None:
 
 
 def _write_numpy(module: ModuleType, _stream: str, state: object) -> None:
-    if isinstance(state, dict):
-        _use_bit_generator(module, state["bit_generator"])
-        module.set_state(state)
+    _use_bit_generator(module, cast("Mapping[str, str]", state)["bit_generator"])
+    module.set_state(state)
 
 
 def _use_bit_generator(module: ModuleType, name: str) -> None:

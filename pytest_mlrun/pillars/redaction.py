@@ -26,12 +26,24 @@ _SECRET_PARTS = ("TOKEN", "SECRET", "PASS", "PWD", "KEY", "CREDENTIAL", "AUTH", 
 _NAME_BEFORE_EQUALS = re.compile(r"([A-Za-z0-9_.\-]+)[\"']?\s*=")
 _HEADER = re.compile(r"([A-Za-z0-9_.\-]+)([\"']?\s*:\s+|[\"']\s*:\s*)(\"[^\"]*\"|[^\"',}]+)")
 _BEARER = re.compile(r"\b(bearer|basic)\s+[^\s\"']+", re.IGNORECASE)
-_WELL_KNOWN = (
-    r"gh[opsur]_[A-Za-z0-9]{20,}|github_pat_[A-Za-z0-9_]{20,}|glpat-[A-Za-z0-9_\-]{20,}|(?:AKIA|ASIA)[0-9A-Z]{16}"
-    r"|xox[abprs]-[A-Za-z0-9\-]{10,}|AIza[0-9A-Za-z_\-]{35}|hf_[A-Za-z0-9]{30,}|pypi-[A-Za-z0-9_\-]{40,}"
+# What the kinds of token begin with, and what must follow.
+_WELL_KNOWN = {
+    **dict.fromkeys(("ghp_", "gho_", "ghs_", "ghu_", "ghr_"), "[A-Za-z0-9]{20,}"),
+    "github_pat_": "[A-Za-z0-9_]{20,}",
+    "glpat-": r"[A-Za-z0-9_\-]{20,}",
+    **dict.fromkeys(("AKIA", "ASIA"), "[0-9A-Z]{16}"),
+    **dict.fromkeys(("xoxa-", "xoxb-", "xoxp-", "xoxr-", "xoxs-"), r"[A-Za-z0-9\-]{10,}"),
+    "AIza": r"[0-9A-Za-z_\-]{35}",
+    "hf_": "[A-Za-z0-9]{30,}",
+    "pypi-": r"[A-Za-z0-9_\-]{40,}",
+}
+_TOKEN = re.compile(
+    rf"\b(?:{'|'.join(start + rest for start, rest in _WELL_KNOWN.items())}"
+    r"|sk-[A-Za-z0-9_\-]{20,}|eyJ[\w\-]+\.[\w\-]+\.[\w\-]*)"
 )
-_TOKEN = re.compile(rf"\b(?:{_WELL_KNOWN}|sk-[A-Za-z0-9_\-]{{20,}}|eyJ[\w\-]+\.[\w\-]+\.[\w\-]*)")
-_SECRET_CONTENT = re.compile(rf"\b(?:{_WELL_KNOWN})|-----BEGIN [A-Z ]*PRIVATE KEY-----".encode())
+_PRIVATE_KEY = b" PRIVATE KEY-----"
+# One pattern for each beginning: an alternation would be tried at every byte, 20 times slower.
+_TOKENS_IN_FILES = {start.encode(): re.compile((start + rest).encode()) for start, rest in _WELL_KNOWN.items()}
 
 _SECRET_FILES = (
     *(".env*", "*.env", ".netrc", "_netrc", ".pypirc", ".npmrc", ".pgpass", ".git-credentials", ".htpasswd"),
@@ -93,7 +105,9 @@ def is_secret_file(name: str) -> bool:
 
 def holds_secret(content: bytes) -> bool:
     """Whether the bytes of a file hold a private key or a well-known kind of token."""
-    return _SECRET_CONTENT.search(content) is not None
+    return _PRIVATE_KEY in content or any(
+        start in content and pattern.search(content) for start, pattern in _TOKENS_IN_FILES.items()
+    )
 
 
 def _clean_url(scheme: str, rest: str, *, keep_query: bool) -> str:

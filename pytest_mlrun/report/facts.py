@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime, tzinfo
 
 from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.records.verdict import Verdict
+from pytest_mlrun.rules.gates import UNCALIBRATED, verdict_line
 
 MISSING = "-"
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -37,6 +39,15 @@ def last_error_line(run: RunRecord) -> str:
     # pytest marks the lines of the message with "E   ": the first of them is the headline.
     marked = [line[1:].strip() for line in lines if line.startswith("E  ")]
     return marked[0] if marked else lines[-1] if lines else ""
+
+
+def describe_gates(verdicts: Sequence[Verdict]) -> tuple[list[str], str]:
+    """Return a line for each verdict, and the sentence that would otherwise end many of them, or nothing."""
+    tail = f" | {UNCALIBRATED}"
+    lines = [verdict_line(verdict) for verdict in verdicts]
+    return [line.removesuffix(tail) for line in lines], UNCALIBRATED if any(
+        line.endswith(tail) for line in lines
+    ) else ""
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from typing import TypeAlias
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.facts import (
     count_of,
+    describe_gates,
     is_bad,
     last_error_line,
     name_of,
@@ -20,13 +21,12 @@ from pytest_mlrun.report.facts import (
     sparkline,
 )
 from pytest_mlrun.report.pillar_lines import describe_pillars
-from pytest_mlrun.report.table import Column, clean_text, cut_text, lay_out
-from pytest_mlrun.rules.gates import verdict_line
+from pytest_mlrun.report.table import Column, clean_text, lay_out, wrap_text
 from pytest_mlrun.rules.params import show_param
 
 Line: TypeAlias = tuple[str, dict[str, bool]]
 
-_LABEL = 12
+_LABEL = 13
 _CURVE = 24
 _INDENT = "  "
 
@@ -52,7 +52,7 @@ def render_run(
     sections = (
         ("params", _params(run, width)),
         ("metrics", _metrics(run, points, width)),
-        ("gates", [verdict_line(verdict) for verdict in run.gates]),
+        ("gates", _gates(run)),
     )
     for title, body in sections:
         lines += _section(title, body)
@@ -63,8 +63,12 @@ def render_run(
     if verbose:
         lines += _section("context", [f"{name} = {text}" for name, text in run.context.items()])
         lines += _section("traceback", run.error.splitlines())
-        return [(clean_text(text), markup) for text, markup in lines]
-    return [(_fit(clean_text(text), width), markup) for text, markup in lines]
+    hanging = {True: len(_INDENT) * 2, False: _LABEL}
+    return [
+        (part, markup)
+        for text, markup in lines
+        for part in wrap_text(clean_text(text), width, hanging=hanging[text.startswith(_INDENT)])
+    ]
 
 
 def _ending(run: RunRecord, now_us: int) -> str:
@@ -121,13 +125,18 @@ def _metric(name: str, value: float, run: RunRecord, points: Sequence[float]) ->
     )
 
 
+def _gates(run: RunRecord) -> list[str]:
+    lines, remark = describe_gates(run.gates)
+    return [*lines, remark] if remark else lines
+
+
 def _artifacts(run: RunRecord, width: int | None) -> list[str]:
     rows = [
         (
             artifact.name,
             show_size(artifact.size_bytes),
             short_digest(artifact.digest),
-            artifact.role + ("  UNSAFE: loading it runs code" if artifact.unsafe else ""),
+            artifact.role + ("  UNSAFE to load" if artifact.unsafe else ""),
         )
         for artifact in run.artifacts
     ]
@@ -147,7 +156,3 @@ def _section(title: str, body: Sequence[str]) -> list[Line]:
 
 def _labelled(pairs: Iterator[tuple[str, str]]) -> list[Line]:
     return [(f"{label:<{_LABEL}}{text}", {}) for label, text in pairs]
-
-
-def _fit(text: str, width: int | None) -> str:
-    return text if width is None else cut_text(text, width)

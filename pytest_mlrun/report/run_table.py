@@ -16,14 +16,15 @@ from pytest_mlrun.rules.params import show_param
 Identity = Literal["mark", "id", "name", "experiment", "outcome", "started", "duration"]
 MOST_METRICS = 4
 _PARAM_CHARS = 60
+_METRIC_RANKS = (1, 3, 6, 6)
 _COLUMNS: Mapping[Identity, Column] = {
     "mark": Column("", align="right"),
     "id": Column("id"),
-    "name": Column("name", cut="middle", least=16),
+    "name": Column("name", cut="middle", least=20),
     "experiment": Column("experiment", cut="middle", rank=4),
     "outcome": Column("outcome"),
     "started": Column("started", rank=5),
-    "duration": Column("duration", align="right", rank=5),
+    "duration": Column("duration", align="right", rank=7),
 }
 
 
@@ -58,13 +59,13 @@ def lay_out_runs(runs: Sequence[RunRecord], selection: Selection, *, width: int 
     read = _readers(selection, now_us)
     columns = [_COLUMNS[name] for name in selection.identity]
     cells = [[read[name](run) for run in runs] for name in selection.identity]
-    for name in varying_params(runs) if selection.params is None else selection.params:
+    for name in _telling_params(runs) if selection.params is None else selection.params:
         texts = [run.params.get(name) for run in runs]
         numeric = all(text is None or _is_number(text) for text in texts)
-        columns.append(Column(name, align="right" if numeric else "left", cut="end", least=min(len(name), 10), rank=2))
+        columns.append(Column(name, align="right" if numeric else "left", cut="end", wrap=True, rank=2))
         cells.append([MISSING if text is None else show_param(text, width=_PARAM_CHARS) for text in texts])
     for at, name in enumerate(selection.metrics):
-        columns.append(Column(name, align="right", rank=3 if at else 0))
+        columns.append(Column(name, align="right", wrap=True, rank=_METRIC_RANKS[min(at, 3)]))
         cells.append(show_numbers([run.metrics.get(name) for run in runs], distinct=name == selection.distinct))
     return lay_out(columns, list(zip(*cells, strict=True)), width=width)
 
@@ -88,6 +89,14 @@ def choose_metrics(
     rest = sorted(counts, key=lambda name: (name not in gated, name in series, -counts[name], name))
     chosen = [name for name in dict.fromkeys((*first, *rest)) if name in counts]
     return tuple(chosen[:most])
+
+
+def _telling_params(runs: Sequence[RunRecord]) -> tuple[str, ...]:
+    names: dict[str, None] = {}
+    for experiment in dict.fromkeys(run.experiment for run in runs):
+        # A run that was skipped before it had params must not make every param of the others look like one that varies.
+        names |= dict.fromkeys(varying_params([run for run in runs if run.experiment == experiment and run.params]))
+    return tuple(names)
 
 
 def _readers(selection: Selection, now_us: int) -> Mapping[Identity, Callable[[RunRecord], str]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Literal
 
 GAP = "  "
 ELLIPSIS = "…"
+_MOST_TITLE_LINES = 3
+_TITLE_PIECE = re.compile(r"[^_./\- ]*[_./\- ]|[^_./\- ]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +24,15 @@ class Column:
         cut: Which part of a text gives way where the table is too wide; ``middle`` keeps both ends, for names that
             differ in their tails. ``never`` keeps every cell whole.
         least: Narrowest width that a cut column may get.
-        rank: Where cutting is not enough, columns with the highest rank are left out first; those of 0 never are.
+        wrap: Whether the heading may stand on several lines: names of metrics are longer than their values.
+        rank: Where cutting is not enough, columns find room in the order of their ranks; those of 0 always do.
     """
 
     title: str
     align: Literal["left", "right"] = "left"
     cut: Literal["end", "middle", "never"] = "never"
     least: int = 12
+    wrap: bool = False
     rank: int = 0
 
 
@@ -36,12 +41,12 @@ class Layout:
     """A laid out table.
 
     Attributes:
-        header: The line of titles.
+        header: The titles, one line or a few.
         rows: One line a row.
         left_out: Titles of the columns that found no room.
     """
 
-    header: str
+    header: tuple[str, ...]
     rows: tuple[str, ...]
     left_out: tuple[str, ...] = ()
 
@@ -58,18 +63,18 @@ def lay_out(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: 
         Lines without trailing spaces.
     """
     cells = [[clean_text(cell) for cell in row] for row in rows]
-    titles = [clean_text(column.title) for column in columns]
-    needs = [max([text_width(title), *(text_width(row[at]) for row in cells)]) for at, title in enumerate(titles)]
-    kept = list(range(len(columns)))
-    widths = dict(enumerate(needs))
+    bodies = [max((text_width(row[at]) for row in cells), default=0) for at in range(len(columns))]
+    titles, needs = _wrap_titles(columns, bodies, width)
+    kept = list(range(len(columns))) if width is None else _choose(columns, needs, width)
+    widths = {at: needs[at] for at in kept}
     if width is not None:
-        kept = _choose(columns, needs, width)
-        widths = _shrink(columns, {at: needs[at] for at in kept}, width)
-    chosen = [(at, columns[at], widths[at]) for at in kept]
+        widths = _shrink(columns, widths, width)
+    height = max((len(titles[at]) for at in kept), default=0)
+    padded = {at: ("",) * (height - len(titles[at])) + titles[at] for at in kept}
     return Layout(
-        header=_join([_fit(titles[at], size, column) for at, column, size in chosen]),
-        rows=tuple(_join([_fit(row[at], size, column) for at, column, size in chosen]) for row in cells),
-        left_out=tuple(title for at, title in enumerate(titles) if at not in kept),
+        header=tuple(_join([_fit(padded[at][line], widths[at], columns[at]) for at in kept]) for line in range(height)),
+        rows=tuple(_join([_fit(row[at], widths[at], columns[at]) for at in kept]) for row in cells),
+        left_out=tuple(clean_text(column.title) for at, column in enumerate(columns) if at not in kept),
     )
 
 
@@ -99,27 +104,77 @@ def cut_text(text: str, width: int, *, middle: bool = False) -> str:
     if text_width(text) <= width:
         return text
     room = width - 1
-    tail = room // 2 if middle else 0
+    # Names of a sweep begin alike and differ at their ends.
+    tail = room * 2 // 3 if middle else 0
     return _take(text, room - tail) + ELLIPSIS + _take(text[::-1], tail)[::-1]
 
 
+def _wrap_titles(
+    columns: Sequence[Column], bodies: Sequence[int], width: int | None
+) -> tuple[list[tuple[str, ...]], list[int]]:
+    """Break titles over as few lines as make the table fit, and return them with the width that each column needs."""
+    titles: list[tuple[str, ...]] = []
+    needs: list[int] = []
+    for lines in range(1, _MOST_TITLE_LINES + 1):
+        titles = [_wrap_title(clean_text(column.title), lines if column.wrap else 1) for column in columns]
+        needs = [max(body, *map(text_width, title)) for title, body in zip(titles, bodies, strict=True)]
+        if width is None or _total(needs) <= width:
+            break
+    return titles, needs
+
+
+def _wrap_title(title: str, most_lines: int) -> tuple[str, ...]:
+    pieces = _TITLE_PIECE.findall(title)
+    for size in range(1, text_width(title)):
+        lines = [""]
+        for piece in pieces:
+            if lines[-1] and text_width(lines[-1] + piece) > size:
+                lines.append("")
+            lines[-1] += piece
+        if len(lines) <= most_lines:
+            return tuple(lines)
+    return (title,)
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + len(GAP) * (len(widths) - 1)
+
+
+def wrap_text(text: str, width: int | None, *, hanging: int = 0) -> list[str]:
+    """Break a line at its spaces.
+
+    Args:
+        text: One line.
+        width: Terminal columns; a longer word is not broken. None leaves the line whole.
+        hanging: How far every line but the first is indented.
+    """
+    if width is None or text_width(text) <= width:
+        return [text]
+    lines: list[str] = []
+    for word in text.split(" "):
+        fits = lines and text_width(lines[-1]) + 1 + text_width(word) <= width
+        # A word that no line has room for is not helped by a line of its own.
+        if fits or (lines and hanging + text_width(word) > width):
+            lines[-1] += f" {word}"
+        else:
+            lines.append(" " * hanging + word if lines else word)
+    return [line.rstrip() for line in lines]
+
+
 def _choose(columns: Sequence[Column], needs: Sequence[int], width: int) -> list[int]:
-    kept = list(range(len(columns)))
     least = [
         need if column.cut == "never" else min(need, column.least) for column, need in zip(columns, needs, strict=True)
     ]
-    while sum(least[at] for at in kept) + len(GAP) * (len(kept) - 1) > width:
-        # Of equally dispensable columns the last one goes: what was put first matters more.
-        last = max(kept, key=lambda at: (columns[at].rank, at))
-        if columns[last].rank == 0:
-            break
-        kept.remove(last)
-    return kept
+    kept: list[int] = []
+    for at in sorted(range(len(columns)), key=lambda at: columns[at].rank):
+        if columns[at].rank == 0 or _total([least[other] for other in (*kept, at)]) <= width:
+            kept.append(at)
+    return sorted(kept)
 
 
 def _shrink(columns: Sequence[Column], widths: dict[int, int], width: int) -> dict[int, int]:
     shrunk = dict(widths)
-    surplus = sum(shrunk.values()) + len(GAP) * (len(shrunk) - 1) - width
+    surplus = _total(list(shrunk.values())) - width
     while surplus > 0:
         able = [at for at in shrunk if columns[at].cut != "never" and shrunk[at] > columns[at].least]
         if not able:

@@ -11,7 +11,8 @@ from typing import TypeAlias
 
 from pytest_mlrun.records.project import Goal, Leaderboard
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.report.facts import is_bad, last_error_line, name_of, outcome_of
+from pytest_mlrun.records.verdict import Verdict
+from pytest_mlrun.report.facts import describe_gates, is_bad, last_error_line, name_of, outcome_of
 from pytest_mlrun.report.run_table import Selection, choose_metrics, lay_out_runs
 from pytest_mlrun.report.standing import Standing, standing_of
 from pytest_mlrun.report.table import clean_text
@@ -78,7 +79,7 @@ def _block(
         marks=marks,
     )
     layout = lay_out_runs(shown, selection, width=width, now_us=time.time_ns() // 1000)
-    lines.append((layout.header, {}))
+    lines += [(text, {}) for text in layout.header]
     lines += [(text, _markup(run, best)) for text, run in zip(layout.rows, shown, strict=True)]
     if len(shown) < len(runs):
         lines.append((f"… and {len(runs) - len(shown)} more: pytest-mlrun runs --experiment {experiment}", {}))
@@ -88,8 +89,7 @@ def _block(
         lines.append((f"* best: {standing}", {"green": True}))
     elif standing is not None and best is None:
         lines.append((f"no best run: none finished with {standing}", {}))
-    lines += _gate_lines(runs, verbose=verbose)
-    return lines
+    return [*lines, *_all_gate_lines(runs), *_error_lines(runs)] if verbose else [*lines, *_gate_lines(runs)]
 
 
 def _most_telling(runs: Sequence[RunRecord], standing: Standing | None) -> list[RunRecord]:
@@ -105,21 +105,37 @@ def _families_together(runs: Sequence[RunRecord]) -> list[RunRecord]:
     return sorted(runs, key=lambda run: (started.get(run.parent_id or "", run.run_id), run.run_id))
 
 
-def _gate_lines(runs: Sequence[RunRecord], *, verbose: bool) -> list[Line]:
+def _gate_lines(runs: Sequence[RunRecord]) -> list[Line]:
+    told = [(run, verdict) for run in runs for verdict in run.gates if is_broken(verdict) or _is_open(verdict)]
     lines: list[Line] = []
-    for run in runs:
-        for verdict in run.gates:
-            broken = is_broken(verdict)
-            if not (broken or verbose or verdict.decision == "INCONCLUSIVE"):
-                continue
-            text = verdict_line(verdict) if verbose or not broken else failure([verdict]).headline
-            lines.append((clean_text(f"{text}  ({name_of(run)})"), {"red": broken}))
-        if verbose and run.error and is_bad(run):
-            lines.append((clean_text(f"{outcome_of(run)}: {last_error_line(run)}  ({name_of(run)})"), {"red": True}))
-    if not verbose and len(lines) > _MOST_GATES:
-        more = len(lines) - _MOST_GATES
-        return [*lines[:_MOST_GATES], (f"… and {_count(more, 'gate')} more: pytest -v, or pytest-mlrun show RUN", {})]
+    for run, verdict in told[:_MOST_GATES]:
+        text = failure([verdict]).headline if is_broken(verdict) else verdict_line(verdict)
+        lines.append((clean_text(f"{text}  ({name_of(run)})"), {"red" if is_broken(verdict) else "yellow": True}))
+    if len(told) > _MOST_GATES:
+        lines.append((f"… and {_count(len(told) - _MOST_GATES, 'gate')} more: pytest -v, or pytest-mlrun show RUN", {}))
     return lines
+
+
+def _all_gate_lines(runs: Sequence[RunRecord]) -> list[Line]:
+    told = [(run, verdict) for run in runs for verdict in run.gates]
+    texts, remark = describe_gates([verdict for _, verdict in told])
+    lines: list[Line] = [
+        (clean_text(f"{text}  ({name_of(run)})"), {"red": True} if is_broken(verdict) else {})
+        for text, (run, verdict) in zip(texts, told, strict=True)
+    ]
+    return [*lines, (remark, {})] if remark else lines
+
+
+def _is_open(verdict: Verdict) -> bool:
+    return verdict.decision == "INCONCLUSIVE"
+
+
+def _error_lines(runs: Sequence[RunRecord]) -> list[Line]:
+    # A failed gate has said everything in its own line.
+    failed = [run for run in runs if run.error and is_bad(run) and run.cause != "gate"]
+    return [
+        (clean_text(f"{outcome_of(run)}: {last_error_line(run)}  ({name_of(run)})"), {"red": True}) for run in failed
+    ]
 
 
 def _markup(run: RunRecord, best: RunRecord | None) -> dict[str, bool]:

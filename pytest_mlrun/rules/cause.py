@@ -129,7 +129,7 @@ def _is_assertion(facts: ErrorFacts) -> bool:
 
 
 def _classify_rest(facts: ErrorFacts, phase: str) -> tuple[Cause, str]:
-    gate = next((link for link in facts.chain if link.is_a("pytest_mlrun.errors.GateFailure")), None)
+    gate = next((link for link in facts.chain if link.is_a("pytest_mlrun.GateFailure")), None)
     if gate is not None:
         return "gate", gate.line
     if not facts.chain:
@@ -186,7 +186,7 @@ def _classify_link(link: ErrorLink) -> tuple[Cause, str] | None:
     cause: Cause = ""
     if link.is_a(*_INTERRUPTIONS):
         cause = "interrupted"
-    elif link.is_a("pytest_mlrun.errors.DataError"):
+    elif link.is_a("pytest_mlrun.DataError"):
         cause = "data_snapshot"
     elif link.is_a("TimeoutError", "TimeoutExpired") or _TIMEOUT_MESSAGE.search(link.message):
         cause = "timeout"

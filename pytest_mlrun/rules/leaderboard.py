@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from typing import cast
 
 from pytest_mlrun.records.project import Goal
-from pytest_mlrun.records.query import Comparison
+from pytest_mlrun.records.query import Comparison, Operator
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.rules.params import comparable_param
 
@@ -34,9 +35,9 @@ def best(runs: Iterable[RunRecord], *, by: str, goal: Goal, where: Sequence[Comp
 def matches(run: RunRecord, where: Sequence[Comparison]) -> bool:
     """Whether a run satisfies every comparison.
 
-    Numbers compare with numbers, text with text, truth values with truth values; a run that lacks the field, or has
-    another kind of value there, satisfies no comparison, ``!=`` included; nor does NaN. An estimator, a function or an
-    enum member compares by its qualified name, a value with an id by the id.
+    Numbers compare with numbers, text with text; another kind of value is unequal and has no order. A run lacking the
+    field satisfies no comparison, ``!=`` included, and NaN satisfies none. An estimator, a function or an enum member
+    compares by its qualified name, a value with an id by the id.
 
     Args:
         run: Row of the store.
@@ -55,7 +56,7 @@ def varying_params(runs: Sequence[RunRecord]) -> tuple[str, ...]:
     return tuple(name for name in names if len({run.params.get(name) for run in runs}) > 1)
 
 
-def _value_of(run: RunRecord, comparison: Comparison) -> bool | float | str | None:
+def _value_of(run: RunRecord, comparison: Comparison) -> object:
     name = comparison.field
     if comparison.kind == "metric":
         return run.metrics.get(name)
@@ -75,22 +76,31 @@ def _value_of(run: RunRecord, comparison: Comparison) -> bool | float | str | No
     return attributes.get(name)
 
 
-def _holds(value: bool | float | str | None, comparison: Comparison) -> bool:
+def _holds(value: object, comparison: Comparison) -> bool:
     asked = comparison.value
-    if value is None or _kind_of(value) is not _kind_of(asked) or value != value:  # noqa: PLR0124 - NaN
+    if value is None or _is_nan(value) or _is_nan(asked):
         return False
     if comparison.operator in {"==", "!="}:
-        return (value == asked) is (comparison.operator == "==")
-    if isinstance(value, str) or isinstance(asked, str):
-        below, equal = str(value) < str(asked), value == asked
-    else:
-        below, equal = value < asked, value == asked
-    if equal:
-        return comparison.operator in {"<=", ">="}
-    return below is comparison.operator.startswith("<") and asked == asked  # noqa: PLR0124 - NaN
+        equal = _kind_of(value) is _kind_of(asked) and value == asked
+        return equal is (comparison.operator == "==")
+    if isinstance(value, str) and isinstance(asked, str):
+        return _in_order((value > asked) - (value < asked), comparison.operator)
+    if _kind_of(value) is _kind_of(asked) is float:
+        number, bound = cast("float", value), cast("float", asked)
+        return _in_order((number > bound) - (number < bound), comparison.operator)
+    return False
 
 
-def _kind_of(value: bool | float | str) -> type:
-    if isinstance(value, bool):
-        return bool
-    return str if isinstance(value, str) else float
+def _in_order(order: int, operator: Operator) -> bool:
+    if order == 0:
+        return operator in {"<=", ">="}
+    return operator.startswith("<") is (order < 0)
+
+
+def _is_nan(value: object) -> bool:
+    return isinstance(value, float) and math.isnan(value)
+
+
+def _kind_of(value: object) -> type:
+    # 1 and 1.0 are one number; True is none.
+    return float if isinstance(value, int) and not isinstance(value, bool) else type(value)

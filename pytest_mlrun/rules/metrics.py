@@ -154,10 +154,6 @@ def _compute_probability(metric: Metric, found: Classification) -> float:
     if found.probabilities is None:
         raise _outside(metric.name, found) if found.scores is not None else _needs_scores(metric, found)
     places = list(range(len(found.classes)))
-    if len(places) < _TWO:
-        raise MetricError(
-            f"{metric.name} needs two classes, found {found.classes[0]!r}", next_step="pass labels=model.classes_"
-        )
     if metric.base == "log_loss":
         return _quietly(sk.log_loss, found.truth, found.probabilities, labels=places)
     if found.scores is not None:

@@ -22,7 +22,6 @@ MAX_DEPTH = 30
 MAX_INT_BITS = 12_000
 GIVE_AN_ID = 'give it an id: pytest.param(…, id="…"), or log text or numbers that say what it is'
 _FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
-_NAMED = ("$estimator", "$callable", "$enum", "$id")
 
 JSON: TypeAlias = bool | int | float | str | list["JSON"] | dict[str, "JSON"] | None
 
@@ -70,14 +69,21 @@ def read_param(text: str) -> JSON:
     return _read(json.loads(text))
 
 
-def comparable_param(text: str) -> bool | float | str | None:
-    """Return what a constraint such as ``params.model == "sklearn.linear_model.Ridge"`` compares with, or None."""
-    plain = json.loads(text)
-    if isinstance(plain, dict):
-        if set(plain) == {"$f"}:
-            return _FLOATS[plain["$f"]]
-        return next((plain[key] for key in _NAMED if key in plain), None)
-    return None if isinstance(plain, list) else plain
+def comparable_param(text: str) -> JSON:
+    """Return what a constraint compares a param with: its value, or the name or id that stands for it.
+
+    ``params.model == "sklearn.linear_model.Ridge"`` is about an estimator's class, whatever its params.
+
+    Args:
+        text: JSON text of the param.
+    """
+    plain: JSON = json.loads(text)
+    match plain:
+        case {"$f": str(word)}:
+            return _FLOATS[word]
+        case {"$estimator": name} | {"$callable": name} | {"$enum": name} | {"$id": name}:
+            return name
+    return plain
 
 
 def show_param(text: str, *, width: int = 40) -> str:

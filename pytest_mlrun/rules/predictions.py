@@ -57,7 +57,7 @@ def read_values(given: ArrayLike, what: str) -> Array:
     if values.ndim == _TWO and values.shape[1] == 1:
         values = values[:, 0]
     if values.ndim == 0 or values.size == 0:
-        raise MetricError(f"{what} hold no rows", next_step="check how the rows of this split are chosen")
+        raise MetricError(f"{_hold(what)} no rows", next_step="check how the rows of this split are chosen")
     _refuse_missing(values, what)
     return values
 
@@ -149,9 +149,13 @@ def _refuse_missing(values: Array, what: str) -> None:
     rows = np.flatnonzero(missing.reshape(len(values), -1).any(axis=1))
     if rows.size:
         raise MetricError(
-            f"{what} hold {int(missing.sum())} {word}, the first in row {rows[0]}",
+            f"{_hold(what)} {int(missing.sum())} {word}, the first in row {rows[0]}",
             next_step="find where they come from; a metric over them would mean nothing",
         )
+
+
+def _hold(what: str) -> str:
+    return f"{what} {'holds' if what == 'y_true' else 'hold'}"
 
 
 # -- classes -----------------------------------------------------------------------------------------------------------
@@ -167,7 +171,9 @@ def _are_labels(truth: Array, out: Array, labels: ArrayLike | None) -> bool:
     classes = np.asarray(labels) if labels is not None else np.unique(truth)
     if classes.dtype.kind not in "biuf" or bool(np.isin(classes, (0, 1)).all()):
         return False
-    return bool(np.isin(out, classes).all())
+    # Among -1 and 1, a score of 1.0 in every row means what the label means, and can be ranked as well.
+    alike = len(classes) == _TWO and bool(np.isin(out, [place for place in (0, 1) if classes[place] == place]).all())
+    return bool(np.isin(out, classes).all()) and not alike
 
 
 def _find_classes(truth: Array, out: Array, labels: ArrayLike | None) -> tuple[Label, ...]:
@@ -195,7 +201,7 @@ def _positions(values: Array, classes: tuple[Label, ...], what: str) -> NDArray[
     if (known.dtype.kind in "biuf") != (values.dtype.kind in "biuf"):
         kinds = ["text" if array.dtype.kind not in "biuf" else "numbers" for array in (values, known)]
         raise MetricError(
-            f"{what} hold {kinds[0]} and the classes are {kinds[1]}",
+            f"{_hold(what)} {kinds[0]} and the classes are {kinds[1]}",
             next_step="encode both alike, for instance both with the names of the classes",
         )
     order = np.argsort(known, kind="stable").astype(np.int64)
@@ -204,7 +210,7 @@ def _positions(values: Array, classes: tuple[Label, ...], what: str) -> NDArray[
     unknown = np.flatnonzero(known[positions] != values)
     if unknown.size:
         raise MetricError(
-            f"{what} hold {values[unknown[0]].item()!r}, which is none of the classes {_show_classes(classes)}",
+            f"{_hold(what)} {values[unknown[0]].item()!r}, which is none of the classes {_show_classes(classes)}",
             next_step="pass every class: labels=model.classes_",
         )
     return positions

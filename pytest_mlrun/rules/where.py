@@ -39,10 +39,12 @@ _TOKEN = re.compile(
 _NUMBER = re.compile(r"[+-]?(?:(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?|inf)", re.IGNORECASE)
 _SYNTAX = "a constraint reads: val_auc >= 0.8 and params.depth < 5 and status == finished"
 
+_Kind = Literal["text", "and", "operator", "word", "other", "end"]
+
 
 @dataclass(frozen=True, slots=True)
 class _Token:
-    kind: Literal["text", "and", "operator", "word", "other", "end"]
+    kind: _Kind
     text: str
     place: int
 
@@ -112,7 +114,7 @@ class _Parser:
     def _read_value(self, kind: FieldKind, field: str, operator: _Token, token: _Token) -> float | str | bool:
         ordered = operator.text not in {"==", "!="}
         value = _plain_value(token)
-        if isinstance(value, float) and math.isnan(value):
+        if isinstance(value, float) and math.isnan(value) and (kind in {"metric", "param"} or field == "attempt"):
             self._fail(token, "NaN equals nothing, so no run would match")
         if kind == "metric" or field == "attempt":
             if isinstance(value, str | bool):
@@ -169,18 +171,13 @@ class _Parser:
 
 
 def _tokenize(text: str) -> list[_Token]:
-    tokens: list[_Token] = []
-    place, end = 0, len(text.rstrip())
-    while place < end:
-        found = _TOKEN.match(text, place)
-        kind = found.lastgroup if found else None
-        if found is None or kind is None:
-            break
-        tokens.append(
-            _Token(cast('Literal["text", "and", "operator", "word", "other"]', kind), found[kind], found.start(kind))
-        )
-        place = found.end()
-    return [*tokens, _Token("end", "", end)]
+    # Every character but a space starts a token: the last group takes what no other does.
+    tokens = [
+        _Token(cast("_Kind", kind), found[kind], found.start(kind))
+        for found in _TOKEN.finditer(text.rstrip())
+        if (kind := found.lastgroup)
+    ]
+    return [*tokens, _Token("end", "", len(text.rstrip()))]
 
 
 def _plain_value(token: _Token) -> float | str | bool:

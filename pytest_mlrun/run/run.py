@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -25,9 +24,6 @@ if TYPE_CHECKING:
     from pytest_mlrun.records.verdict import Verdict
     from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.rules.predictions import Label
-
-
-_NOT_A_STEP = (struct.error, TypeError, OverflowError)
 
 
 class Number(Protocol):
@@ -164,14 +160,7 @@ class Run:
             self._recording.open_channels((name,))
         if type(value) is not float:
             value = _as_float(name, value)
-        try:
-            self._recording.append(self._channels[name], value, step)
-        except _NOT_A_STEP:
-            raise MetricError(
-                f"step of {name!r} is not a whole number: {step!r}",
-                where=f"run {self.name}",
-                next_step="pass step=int(...), or put the fraction into another metric",
-            ) from None
+        self._recording.append(self._channels[name], value, step)
         self._values[name] = value
         if value != value:  # noqa: PLR0124 - NaN is the only number that differs from itself
             self._recording.note_nan(name, step)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 from pytest_mlrun.errors import StoreError, StoreWriteError
@@ -97,15 +97,24 @@ def install(temporary: Path, target: Path, *, steps: Steps) -> None:
         StoreWriteError: The operating system refused.
     """
     with writing(target):
-        descriptor = os.open(temporary, os.O_RDWR)
+        target.parent.mkdir(exist_ok=True)
         try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        steps.reach(f"install.{target.parent.name}.before-rename")
-        temporary.replace(target)
+            _sync_file(temporary)
+            steps.reach(f"install.{target.parent.name}.before-rename")
+            temporary.replace(target)
+        except OSError:
+            temporary.unlink(missing_ok=True)
+            raise
         steps.reach(f"install.{target.parent.name}.after-rename")
         sync_folder(target.parent)
+
+
+def _sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 @contextmanager
@@ -126,8 +135,7 @@ def aside(temporary: Path) -> Iterator[Path]:
         try:
             yield temporary
         except OSError:
-            with suppress(OSError):
-                temporary.unlink()
+            temporary.unlink(missing_ok=True)
             raise
 
 

@@ -22,12 +22,12 @@ _CHUNK_BYTES: Final = 1 << 20
 
 @dataclass(frozen=True, slots=True)
 class Staged:
-    """Content that is on disk and hashed, but not yet an object.
+    """Content that is hashed and safe, but not yet an object.
 
     Attributes:
         digest: ``sha256:<hex>`` of the bytes.
         size_bytes: Number of bytes.
-        temporary: Where the bytes lie; None while an equal object makes writing them unnecessary.
+        temporary: Where the bytes lie; None where an equal object made writing them unnecessary.
         content: The bytes, where ``temporary`` is None.
     """
 
@@ -40,8 +40,8 @@ class Staged:
 class Objects:
     """The objects of one store: ``objects/<2 hex>/<62 hex>``, read-only files that never change.
 
-    A reference to an object is written between ``stage_*`` and ``publish``. Publishing looks for the object only then,
-    so a collector that saw no reference cannot take away an object that the new reference counts on.
+    A reference to an object is written between ``stage_*`` and ``publish``, which alone decides whether the object is
+    there: a collector that saw no reference cannot take away what the new reference counts on.
 
     Args:
         store: The store's folder.
@@ -52,30 +52,24 @@ class Objects:
         self._temporary = store / "tmp"
 
     def stage_bytes(self, content: bytes) -> Staged:
-        """Hash bytes and write them aside.
+        """Hash bytes and write them aside, for ``publish`` or ``discard``.
 
         Args:
             content: The bytes.
 
-        Returns:
-            What ``publish`` or ``discard`` takes.
-
         Raises:
             StoreWriteError: The operating system refused.
         """
-        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        digest = _hash(content)
         if self.verify(digest):
             return Staged(digest, len(content), None, content)
-        return self._copy(io.BytesIO(content))
+        return Staged(*self._copy(io.BytesIO(content)))
 
     def stage_file(self, path: Path) -> Staged:
-        """Hash a file while copying it aside.
+        """Hash a file while copying it aside, for ``publish`` or ``discard``.
 
         Args:
             path: The file.
-
-        Returns:
-            What ``publish`` or ``discard`` takes.
 
         Raises:
             ArtifactError: The file cannot be read.
@@ -86,7 +80,7 @@ class Objects:
         except OSError as error:
             raise _unreadable_source(path, error) from error
         with source:
-            return self._copy(source, source_path=path)
+            return Staged(*self._copy(source, source_path=path))
 
     def publish(self, staged: Staged) -> None:
         """Make staged content an object, durably, unless an intact equal one exists.
@@ -101,7 +95,7 @@ class Objects:
             self.discard(staged)
             return
         target = self.path(staged.digest)
-        temporary = staged.temporary or self._write_again(staged)
+        temporary = staged.temporary or self._copy(io.BytesIO(staged.content))[2]
         with writing(target):
             self._make_folder(target.parent)
             temporary.replace(target)
@@ -114,17 +108,13 @@ class Objects:
             staged: What ``stage_bytes`` or ``stage_file`` returned.
         """
         if staged.temporary is not None:
-            with suppress(OSError):
-                staged.temporary.unlink()
+            _remove(staged.temporary)
 
     def put_bytes(self, content: bytes) -> tuple[str, int]:
-        """Store bytes.
+        """Store bytes; return digest and size.
 
         Args:
             content: The bytes.
-
-        Returns:
-            Digest and number of bytes.
 
         Raises:
             StoreWriteError: The operating system refused.
@@ -132,13 +122,10 @@ class Objects:
         return self._put(self.stage_bytes(content))
 
     def put_file(self, path: Path) -> tuple[str, int]:
-        """Store a copy of a file.
+        """Store a copy of a file; return digest and size.
 
         Args:
             path: The file.
-
-        Returns:
-            Digest and number of bytes.
 
         Raises:
             ArtifactError: The file cannot be read.
@@ -195,7 +182,7 @@ class Objects:
                 where=str(path),
                 next_step="check the file's permissions",
             ) from error
-        found = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        found = _hash(content)
         if found != digest:
             raise StoreDamagedError(
                 f"an object is damaged: expected {_short(digest)}, found {_short(found)}",
@@ -242,14 +229,7 @@ class Objects:
             raise
         return staged.digest, staged.size_bytes
 
-    def _write_again(self, staged: Staged) -> Path:
-        written = self._copy(io.BytesIO(staged.content))
-        if written.temporary is None or written.digest != staged.digest:
-            self.discard(written)
-            raise ValueError(f"{staged.digest} is staged, but there is no longer the content")
-        return written.temporary
-
-    def _copy(self, source: BinaryIO, *, source_path: Path | None = None) -> Staged:
+    def _copy(self, source: BinaryIO, *, source_path: Path | None = None) -> tuple[str, int, Path]:
         temporary = self._temporary / f"object-{new_id()}"
         sha256 = hashlib.sha256()
         size_bytes = 0
@@ -265,16 +245,15 @@ class Objects:
                     os.fchmod(target.fileno(), 0o444)
                     os.fsync(target.fileno())
         except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
+            _remove(temporary)
             raise
-        return Staged(f"sha256:{sha256.hexdigest()}", size_bytes, temporary)
+        return f"sha256:{sha256.hexdigest()}", size_bytes, temporary
 
     def _make_folder(self, folder: Path) -> None:
         for missing in (folder.parent, folder):
             if not missing.is_dir():
                 missing.mkdir(exist_ok=True)
-                # Without this a power loss could take away the folder of a durable object.
+                # A power loss could take away the folder of a durable object.
                 sync_folder(missing.parent)
 
 
@@ -296,6 +275,15 @@ def _names(folder: Path) -> list[str]:
         return sorted(os.listdir(folder))  # noqa: PTH208 - names are all that is needed of thousands of files
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def _remove(temporary: Path) -> None:
+    with suppress(OSError):
+        temporary.unlink()
+
+
+def _hash(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def _short(digest: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -11,11 +12,12 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from pytest_mlrun.errors import MetricError, QueryError, RunNotFoundError, StoreDamagedError
+from pytest_mlrun.errors import ArtifactError, MetricError, QueryError, RunNotFoundError, StoreDamagedError
 from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.columns import Bools, equal_text, number_values
+from pytest_mlrun.store.objects import Objects
 from pytest_mlrun.store.points import Series
 from pytest_mlrun.store.query import match_rows, metric_values
 from pytest_mlrun.store.segment import Segment, decode_runs
@@ -26,6 +28,8 @@ from pytest_mlrun.store.view import View, Viewer
 _BROKEN: Final = (ValueError, pa.ArrowException)
 _SHORT_ID: Final = re.compile(r"[0-9a-f-]{8,36}")
 _DENSE: Final = 4
+
+_Ranked = tuple[float, int, str, pa.RecordBatch, int]
 
 Mask = Callable[[Segment, pa.RecordBatch], Bools]
 
@@ -135,15 +139,16 @@ class Reader:
             QueryError: A comparison names an attribute that runs do not have.
         """
         wanted = _with_texts(where, experiment=experiment, status="finished")
-        best: list[tuple[float, int, str, pa.RecordBatch, int]] = []
+        best: list[_Ranked] = []
         for segment in self._viewer.look().segments:
             for batch in segment.batches:
-                keys = _safe_keys(segment, batch, by, goal, wanted)
-                for row in _lowest(keys, limit):
-                    started_us = int(number_values(batch.column("started_us"))[row])
-                    best.append((float(keys[row]), started_us, batch.column("run_id")[row].as_py(), batch, row))
-        best.sort(key=lambda entry: entry[:3])
-        return [decode_runs(batch.slice(row, 1))[0] for *_, batch, row in best[:limit]]
+                best += _rank(segment, batch, by=by, goal=goal, where=wanted, limit=limit)
+        best.sort(key=lambda ranked: ranked[:3])
+        found: list[RunRecord] = []
+        for *_, batch, row in best[:limit]:
+            with suppress(*_BROKEN):  # damaged() names it
+                found += decode_runs(batch.slice(row, 1))
+        return found
 
     def table(self, *, columns: Sequence[str] | None = None) -> pa.Table:
         """Read all runs as one Arrow table.
@@ -158,6 +163,31 @@ class Reader:
             QueryError: No run has such a column.
         """
         return join_tables(self._viewer.look().segments, columns=columns)
+
+    def read_artifact(self, run: RunRecord, name: str) -> bytes:
+        """Read the bytes of one artifact, compared with their digest.
+
+        Args:
+            run: The run.
+            name: Name of the artifact.
+
+        Returns:
+            The bytes. Reading them runs no code; what they say may be ``unsafe`` to load.
+
+        Raises:
+            ArtifactError: The run has no such artifact.
+            StoreError: The object is missing.
+            StoreDamagedError: The bytes are not what was stored.
+        """
+        names = [artifact.name for artifact in run.artifacts]
+        if name not in names:
+            raise ArtifactError(
+                f"run {run.short_id} has no artifact {name!r}",
+                details=(f"it has: {', '.join(names) or 'none'}",),
+                where=str(self._root),
+                next_step=f"list them: pytest-mlrun show {run.short_id}",
+            )
+        return Objects(self._root).read(run.artifacts[names.index(name)].digest)
 
     def damaged(self) -> tuple[str, ...]:
         """Name the files whose runs cannot be read.
@@ -239,14 +269,20 @@ def _safe_mask(mask: Mask, segment: Segment, batch: pa.RecordBatch) -> Bools:
         return np.zeros(batch.num_rows, dtype=np.bool_)
 
 
-def _safe_keys(
-    segment: Segment, batch: pa.RecordBatch, by: str, goal: Goal, where: tuple[Comparison, ...]
-) -> npt.NDArray[np.float64]:
+def _rank(
+    segment: Segment, batch: pa.RecordBatch, *, by: str, goal: Goal, where: tuple[Comparison, ...], limit: int
+) -> list[_Ranked]:
     mask = _safe_mask(lambda s, b: _match_all(s, b, where), segment, batch)
     if not mask.any():
-        return np.full(batch.num_rows, np.nan)
-    values = metric_values(segment, batch, by)
-    return np.where(mask, -values if goal == "max" else values, np.nan)
+        return []
+    try:
+        values = metric_values(segment, batch, by)
+        keys = np.where(mask, -values if goal == "max" else values, np.nan)
+        ages = number_values(batch.column("started_us"))
+        rows = _lowest(keys, limit)
+        return [(float(keys[row]), int(ages[row]), batch.column("run_id")[row].as_py(), batch, row) for row in rows]
+    except _BROKEN:
+        return []
 
 
 def _lowest(keys: npt.NDArray[np.float64], limit: int) -> list[int]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 
 from pytest_mlrun.records.run import RunRecord
@@ -30,13 +29,14 @@ def recover_logs(root: Path, *, other_boots: bool = False, steps: Steps) -> tupl
     """
     sealed: list[RunRecord] = []
     replaced = _Replaced(root)
+    boot = "" if other_boots else find_boot_id()
     for log in list_logs(root):
         files = LogFiles(root, log)
         lock = try_lock(files.lock)
         if lock is None:
             continue
         try:
-            sealed += _recover(files, replaced, other_boots=other_boots, steps=steps)
+            sealed += _recover(files, replaced, boot=boot, steps=steps)
         finally:
             lock.release()
     for log in list_leftovers(root):
@@ -44,18 +44,18 @@ def recover_logs(root: Path, *, other_boots: bool = False, steps: Steps) -> tupl
     return tuple(sealed)
 
 
-def _recover(files: LogFiles, replaced: _Replaced, *, other_boots: bool, steps: Steps) -> tuple[RunRecord, ...]:
+def _recover(files: LogFiles, replaced: _Replaced, *, boot: str, steps: Steps) -> tuple[RunRecord, ...]:
     try:
         content = read_bytes(files.events)
     except FileNotFoundError:
         # Whoever held the lock before sealed the log: all that may be left is this lock file.
         remove_log(files, steps=steps)
         return ()
-    boot = read_log(content).header.get("boot", "")
+    written_in = read_log(content).header.get("boot", "")
     # Without a header the log was killed at birth: nothing in it was ever acknowledged.
-    if boot and boot != find_boot_id() and not other_boots:
+    if boot and written_in not in {"", boot}:
         return ()
-    if files.segment.exists() or replaced.has(files.log):
+    if replaced.has(files.log):
         remove_log(files, steps=steps)
         return ()
     return seal_log(files, steps=steps)
@@ -69,12 +69,18 @@ class _Replaced:
         self._names: set[str] | None = None
 
     def has(self, log: str) -> bool:
+        # Not merely that the log's own segment exists: one that cannot be read is replaced by sealing again.
+        if f"log:{log}" in self._read(log):
+            return True
         if self._names is None:
-            self._names = set()
-            for segment in list_segments(self._root):
-                with suppress(FileNotFoundError, ValueError):
-                    self._names.update(open_segment(self._root / "seg" / f"{segment}.arrow").facts.replaces)
+            self._names = {name for segment in list_segments(self._root) for name in self._read(segment)}
         return f"log:{log}" in self._names
+
+    def _read(self, segment: str) -> tuple[str, ...]:
+        try:
+            return open_segment(self._root / "seg" / f"{segment}.arrow").facts.replaces
+        except (FileNotFoundError, ValueError):
+            return ()
 
 
 def _remove_leftover(files: LogFiles, *, steps: Steps) -> None:

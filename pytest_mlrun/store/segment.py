@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Final, cast
 
@@ -149,8 +149,8 @@ def build_runs(
         first_us=min(starts, default=0),
         last_us=max(starts, default=0),
     )
-    fields = [pa.field(name, arrow_type(kind), nullable=kind.endswith("?")) for name, kind in RUN_FIELDS.items()]
-    schema = pa.schema([*fields, *(column.field for column in shredded)], metadata=facts.to_metadata())
+    fixed = [pa.field(name, arrow_type(kind), nullable=kind.endswith("?")) for name, kind in RUN_FIELDS.items()]
+    schema = pa.schema([*fixed, *(column.field for column in shredded)], metadata=facts.to_metadata())
     batches = [
         batch
         for at in range(0, max(len(records), 1), _BATCH_ROWS)
@@ -197,11 +197,23 @@ def open_segment(path: Path) -> Segment:
             for batch in batches:
                 batch.validate()
             facts = SegmentFacts.from_metadata(reader.schema.metadata)
+            _check_columns(reader.schema)
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as error:
         raise ValueError(str(error)) from error
     return Segment(path.stem, facts, batches, reader.schema)
+
+
+def _check_columns(schema: pa.Schema) -> None:
+    optional = {field.name for field in fields(RunRecord) if field.default is not MISSING}
+    for name, kind in RUN_FIELDS.items():
+        at, expected = schema.get_field_index(name), arrow_type(kind)
+        if at < 0 and name not in optional:
+            raise ValueError(f"there is no column {name!r}")
+        # Nested columns may gain fields in a later version; all others are what they always were.
+        if at >= 0 and schema.field(at).type != expected and not pa.types.is_nested(expected):
+            raise ValueError(f"column {name!r} has type {schema.field(at).type}, not {expected}")
 
 
 def decode_runs(batch: pa.RecordBatch) -> list[RunRecord]:

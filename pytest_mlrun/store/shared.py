@@ -91,6 +91,7 @@ class Shared:
         def write(target: Path) -> None:
             target.write_text(text, encoding="utf-8")
 
+        self._make_folder(self._folder)
         publish(self._file(key, ".json"), write, temporary=self._temporary / f"shared-{new_id()}", steps=Steps())
         stored: dict[str, JSON] = json.loads(text)["value"]
         return stored
@@ -110,8 +111,7 @@ class Shared:
         """
         from pytest_mlrun.store.locks import hold
 
-        with writing(self._folder):
-            self._folder.mkdir(exist_ok=True)
+        self._make_folder(self._folder)
         with hold(self._file(key, ".lock"), timeout_s=self._timeout_s):
             yield
 
@@ -128,8 +128,7 @@ class Shared:
             StoreWriteError: The operating system refused.
         """
         folder = self._file(key, ".files")
-        with writing(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        self._make_folder(folder)
         return folder
 
     def forget(self, prefix: str) -> None:
@@ -155,6 +154,11 @@ class Shared:
         if lock is not None:
             self._file(key, ".lock").unlink(missing_ok=True)
             lock.release()
+
+    @staticmethod
+    def _make_folder(folder: Path) -> None:
+        with writing(folder):
+            folder.mkdir(parents=True, exist_ok=True)
 
     def _file(self, key: str, suffix: str) -> Path:
         exact = hashlib.sha256(key.encode("utf-8", "backslashreplace")).hexdigest()[:16]

@@ -19,6 +19,7 @@ LAYERS: Final[Mapping[Layer, str]] = {"p": "params", "m": "metrics", "t": "tags"
 
 MOST_COLUMNS: Final = 64
 _EXACT: Final = 2**53
+_FLOATS: Final = ("nan", "inf", "-inf")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class TypedColumn:
         texts = [getattr(record, LAYERS[self.layer]).get(self.name) for record in records]
         if self.layer != "p" or (self.field.metadata or {}).get(b"json"):
             return texts
-        return [None if text is None else plain_value(json.loads(text)) for text in texts]
+        return [None if text is None else parse_value(text) for text in texts]
 
 
 def _count_names(field: str, records: Sequence[RunRecord]) -> Counter[str]:
@@ -92,7 +93,7 @@ def _plan_layer(layer: Layer, records: Sequence[RunRecord]) -> list[TypedColumn]
 
 
 def _param_field(name: str, records: Sequence[RunRecord]) -> pa.Field:
-    values = [plain_value(json.loads(record.params[name])) for record in records if name in record.params]
+    values = [parse_value(record.params[name]) for record in records if name in record.params]
     kinds = {type(value) for value in values}
     if kinds == {bool}:
         kind = pa.bool_()
@@ -109,13 +110,19 @@ def _param_field(name: str, records: Sequence[RunRecord]) -> pa.Field:
     return pa.field(f"p.{name}", kind)
 
 
-def plain_value(value: object) -> object:
-    """Turn ``{"$f": "nan"}`` into the float it stands for.
+def parse_value(text: str) -> object:
+    """Decode the JSON text of a param.
 
     Args:
-        value: Decoded JSON.
+        text: JSON; ``{"$f":"nan"}`` stands for a float that JSON lacks.
 
     Returns:
-        The float, or the value as it is.
+        The value; a tuple, which equals no value, if the text is not JSON: a log must be sealed whatever is in it.
     """
-    return load_float(value) if isinstance(value, dict) and set(value) == {"$f"} else value
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return (text,)
+    if isinstance(value, dict) and set(value) == {"$f"} and value["$f"] in _FLOATS:
+        return load_float(value)
+    return value

@@ -77,9 +77,10 @@ class Viewer:
         segments = [segment for name in names if (segment := self._open(name, view)) is not None]
         replaced = {name for segment in segments for name in segment.facts.replaces}
         view.segments = [segment for segment in segments if segment.id not in replaced]
-        for log in logs:
-            if f"log:{log}" not in replaced:
-                self._add_live(LogFiles(self._root, log), view)
+        live = [log for log in logs if f"log:{log}" not in replaced]
+        boot = find_boot_id() if live else ""
+        for log in live:
+            self._add_live(LogFiles(self._root, log), view, boot=boot)
         # A directory listing is no snapshot: a compaction may have swapped files while it was read.
         if list_segments(self._root) != names:
             return None
@@ -101,11 +102,11 @@ class Viewer:
         self._opened[name] = (key, segment)
         return segment
 
-    def _add_live(self, files: LogFiles, view: View) -> None:
+    def _add_live(self, files: LogFiles, view: View, *, boot: str) -> None:
         log = read_log(read_bytes(files.events))
         if log.damaged:
             view.damaged.append(str(files.events))
-        status = "running" if log.header.get("boot") == find_boot_id() else "running?"
+        status = "running" if log.header.get("boot") == boot else "running?"
         states = fold_events(log.events).values()
         runs = list(fold_runs(states, load_points=lambda: read_points(files.points), unfinished=status))
         if not runs:

@@ -19,10 +19,9 @@ from pytest_mlrun.store.files import Steps, sync_folder, writing
 from pytest_mlrun.store.fold import RunState, fold_finished
 from pytest_mlrun.store.locks import claim_log, describe_writer
 from pytest_mlrun.store.log import EventLog
+from pytest_mlrun.store.pointfile import Append, PointFile
 from pytest_mlrun.store.points import (
     WRITTEN,
-    Append,
-    PointFile,
     Records,
     Series,
     as_bytes,
@@ -231,27 +230,24 @@ class LogWriter:
 
     def seal(self) -> None:
         """Turn the log into a segment and close it; a run that has not finished becomes ``orphaned``."""
-        with self._lock:
-            if self._closed_reason:
-                return
-            self._shut()
-            try:
-                seal_log(self._files, steps=self._steps)
-            finally:
-                self._file_lock.release()
+        self._close(orphan=True)
 
     def close(self) -> None:
         """Seal the log if every run has finished, else leave it to recovery. Closing twice is fine."""
-        if not self._runs and self._finished:
-            self.seal()
-            return
+        self._close(orphan=False)
+
+    def _close(self, *, orphan: bool) -> None:
         with self._lock:
             if self._closed_reason:
                 return
-            self._shut()
+            self._closed_reason = _CLOSED
+            self._points.close(_CLOSED)
+            self._log.close()
             try:
-                if not self._runs:
+                if not self._runs and not self._finished:
                     remove_log(self._files, steps=self._steps)
+                elif orphan or not self._runs:
+                    seal_log(self._files, steps=self._steps)
             finally:
                 self._file_lock.release()
 
@@ -286,11 +282,6 @@ class LogWriter:
             raise RunClosedError(
                 self._closed_reason, next_step="log inside the test, in the process that started the run"
             )
-
-    def _shut(self) -> None:
-        self._closed_reason = _CLOSED
-        self._points.close(_CLOSED)
-        self._log.close()
 
     def _forget(self) -> None:
         # The parent goes on: a child that wrote, sealed or unlocked would take the log away from it.

@@ -6,6 +6,7 @@ every kill would take minutes; a fork of this one takes milliseconds.
 
 from __future__ import annotations
 
+import gc
 import json
 import mmap
 import os
@@ -14,13 +15,16 @@ import signal
 import struct
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NoReturn
 
 from pytest_mlrun.errors import MlrunError, RunClosedError
 from pytest_mlrun.records.run import RunEnd, RunStart
 from pytest_mlrun.store.files import Steps
+from pytest_mlrun.store.layout import LogFiles
+from pytest_mlrun.store.locks import try_lock
 from pytest_mlrun.store.reader import Reader
 from pytest_mlrun.store.store import Store
 
@@ -157,6 +161,15 @@ def full(job: Job) -> None:
     os._exit(0)
 
 
+@contextmanager
+def suppress_refusal(acks: Acks) -> Iterator[None]:
+    """Write down that a call was refused."""
+    try:
+        yield
+    except RunClosedError as error:
+        acks.write("refused", error.headline)
+
+
 def fork(job: Job) -> None:
     """Fork while a run is under way: the child is refused, the parent goes on."""
     acks = Acks(Path(str(job["acks"])))
@@ -167,12 +180,15 @@ def fork(job: Job) -> None:
     writer.append(loss, 0.0, 0)
     child = os.fork()
     if child == 0:
-        for attempt in (lambda: writer.append(loss, 9.0, 9), lambda: writer.tags(run, {"a": "b"})):
-            try:
-                attempt()
-            except RunClosedError as error:
-                acks.write("refused", error.headline)
+        with suppress_refusal(acks):
+            writer.append(loss, 9.0, 9)
+        with suppress_refusal(acks):
+            writer.tags(run, {"a": "b"})
+        lock = LogFiles(Path(str(job["store"])), writer.log).lock
         writer.close()
+        del writer
+        gc.collect()
+        acks.write("lock", "still held" if try_lock(lock) is None else "free")
         os._exit(0)
     os.waitpid(child, 0)
     writer.append(loss, 1.0, 1)
@@ -207,12 +223,14 @@ VERBS: dict[str, Callable[[Job], None]] = {
 
 
 def _child(job: Job) -> NoReturn:
+    code = 1
     try:
         VERBS[str(job["verb"])](job)
-        os._exit(0)
-    except BaseException:
-        traceback.print_exc()
-        os._exit(1)
+        code = 0
+    finally:
+        if code:
+            traceback.print_exc()
+        os._exit(code)
 
 
 def _start(job: Job) -> int:

@@ -170,7 +170,7 @@ def test_a_forked_child_is_refused_and_its_parent_goes_on(server: Server, tmp_pa
     (run,) = store.reader().runs()
 
     refusal = "this run belongs to the parent process: a forked child cannot log to it"
-    assert read_acks(tmp_path) == [["refused", refusal], ["refused", refusal]]
+    assert read_acks(tmp_path) == [["refused", refusal], ["refused", refusal], ["lock", "still held"]]
     assert (run.status, run.tags) == ("finished", {})
     assert store.reader().series(run.run_id, "loss").values.tolist() == [0.0, 1.0]
 

@@ -7,6 +7,13 @@ import pytest
 TEST = "def test_plain(): pass\n"
 
 
+@pytest.fixture
+def autoload(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    monkeypatch.delenv("PYTEST_PLUGINS")
+
+
+@pytest.mark.usefixtures("autoload")
 def test_the_name_in_minus_p_no_switches_it_off(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(TEST)
 
@@ -19,7 +26,7 @@ def test_the_name_in_minus_p_no_switches_it_off(pytester: pytest.Pytester) -> No
 def test_it_loads_by_name_where_autoloading_is_off(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.delenv("PYTEST_PLUGINS")
     pytester.makepyfile(TEST)
 
     result = pytester.runpytest_subprocess("-p", "pytest_mlrun", "--mlrun")
@@ -44,6 +51,7 @@ def test_every_fixture_explains_itself_with_an_example(pytester: pytest.Pytester
     assert any(line.strip().startswith("Example:") for line in lines[start : start + 5])
 
 
+@pytest.mark.usefixtures("autoload")
 @pytest.mark.parametrize("plugin", ["terminal", "capture", "cacheprovider", "junitxml", "logging", "xdist", "subtests"])
 def test_a_run_is_recorded_without_the_optional_plugin(pytester: pytest.Pytester, plugin: str) -> None:
     pytester.makepyfile("def test_run(mlrun): mlrun.log_metric('loss', 1.5)")

@@ -54,9 +54,9 @@ def test_a_typo_under_xdist_is_no_internal_error(pytester: pytest.Pytester) -> N
         """
     )
 
-    result = pytester.runpytest_subprocess("--mlrun", "-n", "2")
+    result = pytester.runpytest_subprocess("--mlrun", "-p", "xdist", "-n", "2")
 
-    assert result.ret == pytest.ExitCode.INTERRUPTED
+    assert result.ret == pytest.ExitCode.TESTS_FAILED
     result.stdout.fnmatch_lines(["*did you mean 'floors'?*"])
     result.stdout.no_fnmatch_line("*INTERNALERROR*")
 

@@ -10,9 +10,9 @@ if TYPE_CHECKING:
     from tests.conftest import Runs
 
 
-def run_body(pytester: pytest.Pytester, body: str, *arguments: str) -> pytest.RunResult:
+def run_body(pytester: pytest.Pytester, body: str, *, apart: bool = False) -> pytest.RunResult:
     pytester.makepyfile(f"import pytest\n\ndef test_run(mlrun):\n    mlrun.log_metric('loss', 0.5, step=1)\n    {body}\n")
-    return pytester.runpytest("--mlrun", *arguments)
+    return pytester.runpytest_subprocess("--mlrun") if apart else pytester.runpytest("--mlrun")
 
 
 @pytest.mark.parametrize(
@@ -92,7 +92,7 @@ def test_a_failing_teardown_makes_an_error_of_a_finished_run(pytester: pytest.Py
 
 
 def test_an_interrupt_kills_the_run_and_keeps_it(pytester: pytest.Pytester, stored_runs: Runs) -> None:
-    result = run_body(pytester, "raise KeyboardInterrupt")
+    result = run_body(pytester, "raise KeyboardInterrupt", apart=True)
 
     assert result.ret == pytest.ExitCode.INTERRUPTED
     (run,) = stored_runs()

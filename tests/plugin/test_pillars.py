@@ -130,7 +130,7 @@ def test_a_dirty_tree_is_refused_where_a_clean_one_is_required(
     pytester.makepyfile(test_code=REQUIRES)
     git("add", "-A")
     git("commit", "-q", "-m", "first")
-    clean = pytester.runpytest("--mlrun", "-p", "no:cacheprovider", "-B")
+    clean = pytester.runpytest("--mlrun", "-p", "no:cacheprovider")
     (pytester.path / "new.py").write_text("x = 1\n")
 
     dirty = pytester.runpytest("--mlrun", "-p", "no:cacheprovider")
@@ -222,9 +222,9 @@ DRAWS = """
         [],
         ["-k", "test_run"],
         ["-p", "randomly"],
-        ["-p", "randomly", "-p", "randomly", "--randomly-seed=3"],
-        ["-n", "2"],
-        ["-p", "no:randomly", "--deselect", "test_draws.py::test_noise"],
+        ["-p", "randomly", "-p", "no:cacheprovider"],
+        ["-p", "xdist", "-n", "2"],
+        ["--deselect", "test_draws.py::test_noise"],
     ],
     ids=" ".join,
 )

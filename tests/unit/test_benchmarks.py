@@ -399,7 +399,7 @@ def test_a_difference_whose_interval_holds_zero_is_noise_and_another_is_not() ->
     lines = judge_noise((quiet, slower, few), times)
 
     assert lines == [
-        "- within noise: no test, --collect-only",
+        "- within noise: no test, --collect-only: +0.0 (-1.0 to +2.0) ms, +0.0 %",
         "- slower: no test: +21.0 (+21.0 to +21.0) ms, +10.1 %",
         "- too few rounds to say: 2000 tests, --collect-only",
     ]

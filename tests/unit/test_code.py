@@ -280,6 +280,23 @@ def test_a_bare_repository_has_no_tree_to_speak_of(tmp_path: Path) -> None:
     assert (state.vcs, state.reason) == ("none", "the git repository has no work tree")
 
 
+def test_a_repository_that_git_cannot_open_is_described_in_gits_words(repository: Path) -> None:
+    (repository / ".git" / "config").write_text("[broken\n")
+
+    state = find_code(repository, own_files=OWN)
+
+    assert state.vcs == "none"
+    assert state.reason.startswith("git says: fatal: bad config line 1")
+
+
+def test_a_work_tree_whose_path_has_a_line_break_is_not_misread(repository: Path, tmp_path: Path) -> None:
+    odd = repository.rename(tmp_path / "two\nlines")
+
+    state = find_code(odd, own_files=OWN)
+
+    assert (state.vcs, state.reason) == ("none", "git names the work tree in a way that cannot be read")
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root can give a folder to another user")
 def test_a_repository_of_another_user_is_refused_as_git_refuses_it(repository: Path) -> None:
     for path in (repository, repository / ".git"):
@@ -361,7 +378,11 @@ def test_only_ten_of_many_changed_files_are_named() -> None:
 
 @pytest.mark.parametrize(
     ("reason", "cure"),
-    [("not a git repository", "git init and commit"), ("git is not installed", "install git")],
+    [
+        ("not a git repository", "git init and commit"),
+        ("git is not installed", "install git"),
+        ("git ignores the folder in the repository /a", "take it out of .gitignore and commit it"),
+    ],
 )
 def test_a_clean_tree_cannot_be_had_without_git(reason: str, cure: str) -> None:
     state = CodeState("none", Path("/folder"), tree="sha256:0", reason=reason)

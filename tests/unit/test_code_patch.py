@@ -6,6 +6,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -155,7 +156,6 @@ def test_a_tree_before_the_first_commit_is_restored(tmp_path: Path) -> None:
     assert restore(tmp_path / "new", state, tmp_path / "fresh") == snapshot(tmp_path / "new")
 
 
-@pytest.mark.skipif(shutil.which("git") is None, reason="git is needed")
 def test_a_repository_with_sha256_ids_is_restored(tmp_path: Path) -> None:
     git(tmp_path, "init", "-q", "--object-format=sha256", "new")
     (tmp_path / "new" / "train.py").write_text("lr = 0.1\n")
@@ -330,6 +330,44 @@ def test_a_pipe_in_the_place_of_a_file_is_named(repository: Path) -> None:
     state = find_code(repository, own_files=())
 
     assert state.omitted == (Omission("train.py", "not a regular file"),)
+
+
+def test_a_file_that_vanishes_or_closes_while_it_is_read_is_named(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_path: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    (repository / "new.py").write_text("x = 1\n")
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+
+    state = find_code(repository, own_files=())
+
+    assert state.omitted == (Omission("new.py", "it could not be read: Permission denied", 6),)
+
+
+def test_an_omitted_file_that_cannot_be_read_has_no_digest(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_arguments: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    (repository / "large.bin").write_bytes(b"\0" * 1000)
+    monkeypatch.setattr(Path, "open", refuse)
+
+    state = find_code(repository, own_files=(), limits=Limits(size_bytes=500))
+
+    assert [(omission.path, omission.size_bytes, omission.sha256) for omission in state.omitted] == [
+        ("large.bin", 1000, None)
+    ]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems refuse such names")
+def test_a_name_that_is_not_utf_8_is_restored(repository: Path, tmp_path: Path) -> None:
+    (repository / os.fsdecode(b"latin-\xe9.py")).write_text("x = 1\n")
+
+    state = find_code(repository, own_files=())
+
+    assert restore(repository, state, tmp_path / "fresh") == snapshot(repository)
+    assert state.context()["code.changed"] == "1"
 
 
 def test_no_temporary_file_is_left_behind(repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,7 +68,7 @@ def test_the_context_holds_the_main_facts(tmp_path: Path) -> None:
         "env.platform": cast("dict[str, str]", environment.document["system"])["platform"],
         "env.lock": "uv.lock",
         "env.lock_kind": "uv",
-        "env.lock_digest": "sha256:0a35d0b6db46ae8cf7f2b3bc9a1b3e0ee2a7e1f5b5f2a3e6c5dfc6a0d9fb0d2f",
+        "env.lock_digest": "sha256:dbab12665d98aef021ba64953c61b0ed8a908cfb56a1c01e2fcb4b052b71a2a1",
         "env.image_digest": "sha256:77",
         "env.distributions": len(distributions),
         "env.threads": max_threads(find_numerics()),
@@ -150,6 +150,28 @@ def test_torch_is_described_when_it_is_loaded_and_never_imported(monkeypatch: py
     assert described["version"] == "2.9.0+cpu"
     assert described["cpu_capability"] == "AVX512"
     assert (described["threads"], described["deterministic_algorithms"]) == (4, True)
+    assert described["devices"] == ["GPU 0", "GPU 1"]
+
+
+def test_a_torch_that_lacks_or_refuses_a_setting_leaves_it_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> int:
+        raise RuntimeError("mix of the legacy and new APIs")
+
+    torch = _make_torch()
+    torch.__dict__["get_num_interop_threads"] = refuse
+    del torch.__dict__["backends"], torch.__dict__["cuda"]
+    monkeypatch.setitem(sys.modules, "torch", torch)
+
+    described = cast("dict[str, object]", find_numerics()["torch"])
+
+    assert (described["interop_threads"], described["cudnn_benchmark"], described["threads"]) == (None, None, 4)
+    assert "devices" not in described
+
+
+def test_a_stand_in_for_torch_is_not_described(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torch", types.ModuleType("torch"))
+
+    assert find_numerics()["torch"] is None
 
 
 def test_without_threadpoolctl_the_pools_are_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -202,6 +224,9 @@ def _make_torch() -> types.ModuleType:
             "get_num_threads": lambda: 4,
             "get_num_interop_threads": lambda: 2,
             "are_deterministic_algorithms_enabled": lambda: True,
+            "cuda": types.SimpleNamespace(
+                is_initialized=lambda: True, device_count=lambda: 2, get_device_name=lambda device: f"GPU {device}"
+            ),
             "backends": types.SimpleNamespace(
                 cpu=types.SimpleNamespace(get_cpu_capability=lambda: "AVX512"),
                 cudnn=flags,

@@ -7,10 +7,12 @@ import json
 import os
 import platform
 import socket
+import sys
 from pathlib import Path
 
 import pytest
 
+from pytest_mlrun.pillars import cpu as cpu_module
 from pytest_mlrun.pillars.ci import find_ci
 from pytest_mlrun.pillars.cpu import find_cpu
 from pytest_mlrun.pillars.machine import find_machine
@@ -74,6 +76,22 @@ def test_a_system_without_cpuinfo_still_has_a_processor(tmp_path: Path, monkeypa
 
     assert (cpu.model, cpu.flags) == ("arm64", None)
     assert 1 <= cpu.usable_cores <= cpu.cores
+
+
+@pytest.mark.parametrize(
+    ("command", "model"),
+    [("#!/bin/sh\necho Maker M3 $2", "Maker M3 machdep.cpu.brand_string"), ("#!/bin/sh\nexit 1", "arm64")],
+)
+def test_a_mac_is_asked_for_its_processor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str, model: str
+) -> None:
+    (tmp_path / "sysctl").write_text(command)
+    (tmp_path / "sysctl").chmod(0o755)
+    monkeypatch.setattr(cpu_module, "_SYSCTL", str(tmp_path / "sysctl"))
+    monkeypatch.setattr(sys, "platform", "darwin")
+    monkeypatch.setattr(platform, "machine", lambda: "arm64")
+
+    assert find_cpu(cpuinfo=tmp_path / "nothing").model == model
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,11 @@ import hashlib
 import os
 import stat
 from pathlib import Path
+from typing import Self
 
 import pytest
 
 from pytest_mlrun.errors import ArtifactError, StoreDamagedError, StoreError, StoreWriteError
-from pytest_mlrun.store import objects as module
 from pytest_mlrun.store.objects import Objects
 
 HELLO = "sha256:2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
@@ -135,7 +135,7 @@ def test_an_object_collected_between_staging_and_publishing_a_file_is_written_an
         f"sha256:{'A' * 64}",
         f"sha256:{'0' * 64}\n",
         f"sha512:{'0' * 64}",
-        f"sha256:{'٠' * 64}",
+        f"sha256:{chr(0x660) * 64}",
         f"sha256:..{'/' * 62}",
     ],
 )
@@ -228,7 +228,7 @@ def test_a_source_that_breaks_off_is_no_error_of_the_store(
             buffer[:4] = b"half"
             return 4
 
-        def __enter__(self) -> Breaking:
+        def __enter__(self) -> Self:
             return self
 
         def __exit__(self, *args: object) -> None:
@@ -297,12 +297,3 @@ def test_no_name_of_a_staged_file_is_used_twice(store: Path) -> None:
 
     assert len({item.temporary for item in staged}) == 20
     assert all(item.temporary is not None and item.temporary.parent == store / "tmp" for item in staged)
-
-
-def test_staged_content_without_file_and_bytes_cannot_be_published(store: Path) -> None:
-    # Whoever builds one by hand has lost the content: publishing must not make an empty object of it.
-    staged = module.Staged(HELLO, 5, None)
-
-    with pytest.raises(ValueError, match="no longer the content"):
-        Objects(store).publish(staged)
-    assert HELLO not in Objects(store)

@@ -5,15 +5,18 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pytest
 import sklearn.metrics as sk
-from numpy.typing import ArrayLike
 
 from pytest_mlrun.errors import MetricError
 from pytest_mlrun.rules.metrics import compute_metrics, confusion, is_classification
+
+if TYPE_CHECKING:
+    from numpy.typing import ArrayLike
 
 TRUTH = [0, 0, 1, 1]
 SCORES = [0.1, 0.4, 0.35, 0.8]
@@ -21,7 +24,9 @@ THREE = [0, 1, 2, 0]
 PROBABILITIES = [[0.5, 0.3, 0.2], [0.2, 0.5, 0.3], [0.3, 0.6, 0.1], [0.4, 0.3, 0.3]]
 
 
-def one(name: str, y_true: ArrayLike, y_out: ArrayLike, *, threshold: float = 0.5, labels: ArrayLike = None) -> float:
+def one(
+    name: str, y_true: ArrayLike, y_out: ArrayLike, *, threshold: float = 0.5, labels: ArrayLike | None = None
+) -> float:
     (value,) = compute_metrics([name], y_true, y_out, threshold=threshold, labels=labels).values()
     return value
 
@@ -116,7 +121,13 @@ def test_two_columns_are_the_probabilities_of_both_classes(name: str) -> None:
 
 @pytest.mark.parametrize(
     "truth",
-    [["no", "no", "yes", "yes"], [False, False, True, True], [-1, -1, 1, 1], [1.0, 1.0, 2.0, 2.0], pa.array([3, 3, 5, 5])],
+    [
+        ["no", "no", "yes", "yes"],
+        [False, False, True, True],
+        [-1, -1, 1, 1],
+        [1.0, 1.0, 2.0, 2.0],
+        pa.array([3, 3, 5, 5]),
+    ],
     ids=["text", "bool", "signs", "float", "arrow"],
 )
 @pytest.mark.parametrize("name", ["roc_auc", "accuracy", "log_loss", "brier", "f1", "precision", "recall"])
@@ -129,6 +140,12 @@ def test_labels_say_which_class_is_positive() -> None:
 
     assert one("roc_auc", truth, SCORES, labels=["good", "bad"]) == 0.75
     assert one("roc_auc", truth, SCORES) == 0.25
+
+
+def test_equal_scores_of_minus_and_plus_one_still_rank() -> None:
+    found = compute_metrics(["roc_auc", "accuracy"], [-1, 1], [1.0, 1.0])
+
+    assert found == {"roc_auc": 0.5, "accuracy": 0.5}
 
 
 @pytest.mark.parametrize(
@@ -159,7 +176,10 @@ def test_zeros_and_ones_as_real_numbers_are_scores_too() -> None:
     ("name", "expected"),
     [
         ("roc_auc", sk.roc_auc_score(THREE, np.array(PROBABILITIES), multi_class="ovr", average="macro")),
-        ("roc_auc_ovr_weighted", sk.roc_auc_score(THREE, np.array(PROBABILITIES), multi_class="ovr", average="weighted")),
+        (
+            "roc_auc_ovr_weighted",
+            sk.roc_auc_score(THREE, np.array(PROBABILITIES), multi_class="ovr", average="weighted"),
+        ),
         ("roc_auc_ovo", sk.roc_auc_score(THREE, np.array(PROBABILITIES), multi_class="ovo", average="macro")),
         ("log_loss", sk.log_loss(THREE, np.array(PROBABILITIES))),
         ("brier", (0.38 + 0.38 + 1.26 + 0.54) / 4),
@@ -233,33 +253,99 @@ def test_regression_may_have_several_outputs() -> None:
     [
         ("rocauc", TRUTH, SCORES, "metric 'rocauc' is unknown; did you mean 'roc_auc'?", "log_metric"),
         ("roc_auc", TRUTH, SCORES[:3], "y_true has 4 rows and the predictions have 3", "same rows"),
-        ("roc_auc", [], [], "y_true hold no rows", "rows of this split"),
+        ("roc_auc", [], [], "y_true holds no rows", "rows of this split"),
         ("roc_auc", [1, 1], [0.2, 0.3], "roc_auc is undefined: y_true has no 0", "stratify"),
         ("roc_auc", ["a", "a"], ["a", "a"], "roc_auc needs scores, and the predictions are labels", "predict_proba"),
-        ("log_loss", TRUTH, TRUTH, "log_loss needs scores, and the predictions are labels", r"predict_proba\(X\)\[:, 1\]"),
+        (
+            "log_loss",
+            TRUTH,
+            TRUTH,
+            "log_loss needs scores, and the predictions are labels",
+            r"predict_proba\(X\)\[:, 1\]",
+        ),
         ("brier", THREE, THREE, "brier needs scores, and the predictions are labels", r"predict_proba\(X\)$"),
-        ("accuracy", TRUTH, [0.1, 0.2, 3.2, 0.4], r"accuracy needs scores in \[0, 1\], found 3.2 in row 2", "predicted"),
-        ("log_loss", TRUTH, [0.1, -2, 0.3, 0.4], r"log_loss needs scores in \[0, 1\], found -2 in row 1", "predict_proba"),
-        ("roc_auc", TRUTH, [0.1, np.nan, 0.3, np.nan], "the predictions hold 2 NaN, the first in row 1", "where they come"),
-        ("rmse", [1.0, np.nan], [1.0, 2.0], "y_true hold 1 NaN, the first in row 1", "where they come"),
+        (
+            "accuracy",
+            TRUTH,
+            [0.1, 0.2, 3.2, 0.4],
+            r"accuracy needs scores in \[0, 1\], found 3.2 in row 2",
+            "predicted",
+        ),
+        (
+            "log_loss",
+            TRUTH,
+            [0.1, -2, 0.3, 0.4],
+            r"log_loss needs scores in \[0, 1\], found -2 in row 1",
+            "predict_proba",
+        ),
+        (
+            "roc_auc",
+            TRUTH,
+            [0.1, np.nan, 0.3, np.nan],
+            "the predictions hold 2 NaN, the first in row 1",
+            "where they come",
+        ),
+        ("rmse", [1.0, np.nan], [1.0, 2.0], "y_true holds 1 NaN, the first in row 1", "where they come"),
         ("rmse", [1.0, 2.0], [1.0, np.inf], "the predictions hold 1 infinite values, the first in row 1", "where they"),
-        ("accuracy", ["a", None], ["a", "b"], "y_true hold 1 missing values, the first in row 1", "where they come"),
-        ("accuracy", ["a", 1], ["a", "b"], "y_true hold 'a'|mixes numbers with text", "one entry a row|encode"),
+        ("accuracy", ["a", None], ["a", "b"], "y_true holds 1 missing values, the first in row 1", "where they come"),
+        (
+            "accuracy",
+            np.array(["a", 1], object),
+            ["a", "b"],
+            "y_true cannot .*: it mixes numbers with text",
+            "one entry a row",
+        ),
         ("accuracy", ["a", "b"], [0, 1], "the predictions hold numbers and the classes are text", "encode both alike"),
         ("accuracy", [0, 1], ["a", "b"], "the predictions hold text and the classes are numbers", "encode both alike"),
         ("accuracy", [0.5, 1.7], [0.5, 1.7], "y_true holds real numbers, which are not classes", "rmse"),
-        ("accuracy", THREE, [0.1, 0.2, 0.3, 0.4], "one score a row needs two classes, found 3: 0, 1, 2", "a column each"),
-        ("accuracy", ["a", "a"], [0.1, 0.2], "one score a row needs two classes, found 1: 'a'", "labels=model.classes_"),
-        ("accuracy", TRUTH, PROBABILITIES, r"the predictions have shape \(4, 3\), but there are 2 classes: 0, 1", "labels="),
+        (
+            "accuracy",
+            THREE,
+            [0.1, 0.2, 0.3, 0.4],
+            "one score a row needs two classes, found 3: 0, 1, 2",
+            "a column each",
+        ),
+        (
+            "accuracy",
+            ["a", "a"],
+            [0.1, 0.2],
+            "one score a row needs two classes, found 1: 'a'",
+            "labels=model.classes_",
+        ),
+        (
+            "accuracy",
+            TRUTH,
+            PROBABILITIES,
+            r"the predictions have shape \(4, 3\), but there are 2 classes: 0, 1",
+            "labels=",
+        ),
         ("f1", THREE, PROBABILITIES, "f1 of 3 classes needs an average", "use f1_macro, f1_weighted or f1_micro"),
-        ("log_loss", [0, 1], [[0.5, 0.7], [0.5, 0.5]], "row 0 of the predictions is no set of probabilities: its sum is 1.2", "1"),
-        ("log_loss", [0, 1], [[0.5, 0.5], [-0.5, 1.5]], "row 1 of the predictions is no set of probabilities", "sum to 1"),
+        (
+            "log_loss",
+            [0, 1],
+            [[0.5, 0.7], [0.5, 0.5]],
+            "row 0 of the predictions is no set of probabilities: its sum is 1.2",
+            "1",
+        ),
+        (
+            "log_loss",
+            [0, 1],
+            [[0.5, 0.5], [-0.5, 1.5]],
+            "row 1 of the predictions is no set of probabilities",
+            "sum to 1",
+        ),
         ("accuracy", [0, 1], [["a", "b"], ["a", "b"]], "the predictions are a table of text", "one class a row"),
         ("accuracy", [[0, 1], [1, 0]], [0, 1], "y_true has more than one column", "one class a row"),
         ("average_precision", THREE, PROBABILITIES, "average_precision needs two classes", "roc_auc"),
         ("r2", [1.0], [1.0], "r2 is undefined for one row", "two rows"),
         ("rmse", ["a", "b"], [1.0, 2.0], "rmse needs numbers, and found text", "accuracy"),
-        ("rmse", [1.0, 2.0], [[1.0, 2.0], [3.0, 4.0]], r"y_true has shape \(2,\) and the predictions \(2, 2\)", "each true"),
+        (
+            "rmse",
+            [1.0, 2.0],
+            [[1.0, 2.0], [3.0, 4.0]],
+            r"y_true has shape \(2,\) and the predictions \(2, 2\)",
+            "each true",
+        ),
         ("rmse", [1.0, 2.0], [[1.0], [1.0, 2.0]], "the predictions cannot be read as an array", "one entry a row"),
     ],
 )
@@ -276,12 +362,12 @@ def test_what_is_not_defined_is_refused_with_the_cure(
     ("labels", "reason"),
     [
         ([0, 0], "labels name a class twice: 0, 0"),
-        ([1, 2], "y_true hold 0, which is none of the classes 1, 2"),
-        (["a", "b"], "y_true hold numbers and the classes are text"),
+        ([1, 2], "y_true holds 0, which is none of the classes 1, 2"),
+        (["a", "b"], "y_true holds numbers and the classes are text"),
         ([0, 1, 2], "one score a row needs two classes, found 3"),
     ],
 )
-def test_labels_that_do_not_fit_are_refused(labels: list[object], reason: str) -> None:
+def test_labels_that_do_not_fit_are_refused(labels: ArrayLike, reason: str) -> None:
     with pytest.raises(MetricError, match=reason):
         compute_metrics(["accuracy"], TRUTH, SCORES, labels=labels)
 
@@ -299,8 +385,13 @@ def test_an_average_may_be_given_for_all_names() -> None:
 
 
 def test_an_unknown_average_is_refused() -> None:
-    with pytest.raises(MetricError, match="average='marco' is unknown; did you mean 'macro'?"):
+    with pytest.raises(MetricError, match=r"average='marco' is unknown; did you mean 'macro'\?"):
         compute_metrics(["f1"], THREE, PROBABILITIES, average="marco")
+
+
+def test_numbers_too_large_to_compare_are_refused() -> None:
+    with pytest.raises(MetricError, match="r2_score is undefined for these rows"):
+        one("r2", [1e308, -1e308], [-1e308, 1e308])
 
 
 def test_scores_of_any_size_rank() -> None:
@@ -343,3 +434,11 @@ def test_scores_without_a_threshold_have_no_confusion() -> None:
 )
 def test_metrics_about_classes_are_known_by_name(names: list[str], classes: bool) -> None:
     assert is_classification(names) is classes
+
+
+def test_predicted_labels_follow_the_labels_given() -> None:
+    found = confusion(["no", "yes"], ["no", "no"], labels=["yes", "no", "maybe"])
+
+    assert found is not None
+    assert found[0] == ("yes", "no", "maybe")
+    assert found[1].tolist() == [[0, 1, 0], [0, 1, 0], [0, 0, 0]]

@@ -16,6 +16,7 @@ from pytest_mlrun.records.identity import new_id
 from pytest_mlrun.records.snapshot import FileEntry, Manifest
 
 VERSION: Final = 1
+_RESTORE: Final = "restore it (git checkout mlrun.lock), or remove it and: pytest-mlrun data lock"
 _HEX: Final = re.compile(r"[0-9a-f]{64}")
 _DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")
 _CONFLICT: Final = re.compile(r"^(<{7}|={7}|>{7}|\|{7})(?: |$)", re.MULTILINE)
@@ -125,7 +126,7 @@ def _parse(text: str, path: Path) -> Mapping[str, object]:
             where=str(path),
             next_step="upgrade: pip install --upgrade pytest-mlrun",
         )
-    if version != VERSION or not isinstance(entries, dict):
+    if type(version) is not int or version != VERSION or not isinstance(entries, dict):
         raise _unwritten("'version' or 'data' is missing", str(path))
     return entries
 
@@ -167,7 +168,7 @@ def _check_digest(name: str, manifest: Manifest, path: Path) -> None:
             f"mlrun.lock: the digest of {name!r} does not fit its files",
             details=("the file was edited by hand, or merged line by line",),
             where=str(path),
-            next_step=f"lock what is there now: pytest-mlrun data lock {name}",
+            next_step=_RESTORE,
         )
 
 
@@ -187,5 +188,5 @@ def _unwritten(reason: str, where: str) -> ConfigError:
     return ConfigError(
         f"mlrun.lock is not as it was written: {reason}",
         where=where,
-        next_step="restore it (git checkout mlrun.lock), or remove it and: pytest-mlrun data lock",
+        next_step=_RESTORE,
     )

@@ -126,7 +126,7 @@ class _Check:
             self._compare(path)
             return
         key = f"data-verified-{self.locked.digest}-{path}"
-        if self._untouched(key, list_files(path)):
+        if self.cache.get(key) is not None and self._untouched(key, list_files(path)):
             return
         # Whoever comes second waits here for the first one's answer: the data is hashed once for all workers.
         with self.cache.lock(key):
@@ -156,7 +156,7 @@ class _Check:
         if found.digest == self.locked.digest and found.kind == self.locked.kind:
             return
         raise DataChangedError(
-            f"data {self.source.name!r} changed: expected {_short(self.locked)}, found {_short(found)}",
+            f"data {self.source.name!r} changed: expected sha256 {_short(self.locked)}, found {_short(found)}",
             details=tuple(describe_changes(self.locked, found)),
             where=self.source.source,
             next_step=f"if intended: pytest-mlrun data lock {self.source.name}",
@@ -198,4 +198,4 @@ def _shorten(verb: str, texts: list[str]) -> Iterator[str]:
 
 
 def _short(manifest: Manifest) -> str:
-    return f"sha256 {manifest.digest.removeprefix('sha256:')[:6]}…"
+    return f"{manifest.digest.removeprefix('sha256:')[:6]}…"

@@ -1,0 +1,179 @@
+"""Write points into a mapped file: what ``append`` returned from is in the page cache and survives SIGKILL."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import mmap
+import os
+import struct
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from pytest_mlrun.errors import MetricError, RunClosedError
+from pytest_mlrun.store.files import Steps, writing
+from pytest_mlrun.store.points import RECORD, RECORD_BYTES, SUMMARY, Records
+
+_FIRST_BYTES: Final = 1 << 16
+_MOST_BYTES: Final = 1 << 24
+_NO_ALLOCATION: Final = frozenset({errno.EOPNOTSUPP, errno.ENOSYS, errno.EINVAL})
+
+Append = Callable[[int, float, int | None], None]
+
+
+class PointFile:
+    """The mapped file of one writing process.
+
+    Args:
+        path: The file; created at the first point.
+        steps: Named instants.
+
+    Attributes:
+        append: Write one point: channel, value, step. A step of None makes it a summary value. Safe from any thread.
+    """
+
+    append: Append
+
+    def __init__(self, path: Path, *, steps: Steps) -> None:
+        self._path = path
+        self._steps = steps
+        self._lock = threading.Lock()
+        self._descriptor = -1
+        self._size = 0
+        self._closed_reason = ""
+        self._next = itertools.count(0, RECORD_BYTES).__next__
+        self.append, self._swap, self._buffer = _make_append(self._next, self._append_slowly)
+
+    def mark(self) -> int:
+        """Take a place in the file and leave it empty: points logged later lie behind it.
+
+        Returns:
+            The place, for ``window``.
+        """
+        return self._next()
+
+    def window(self, first: int, end: int) -> Records:
+        """Copy the records between two marks.
+
+        Args:
+            first: Mark that lies before them.
+            end: Mark that lies behind them.
+
+        Returns:
+            The records, holes included.
+        """
+        with self._lock:
+            buffer = self._buffer()
+            first, end = first + RECORD_BYTES, min(end, len(buffer))
+            return np.frombuffer(buffer[first:end] if first < end else b"", dtype=RECORD)
+
+    def close(self, reason: str) -> None:
+        """Refuse further points.
+
+        Args:
+            reason: Headline of the refusal.
+        """
+        with self._lock:
+            self.abandon(reason)
+            if self._descriptor >= 0:
+                os.close(self._descriptor)
+                self._descriptor = -1
+
+    def abandon(self, reason: str) -> None:
+        """Forget the map, as a forked child must: the parent goes on writing to it.
+
+        Args:
+            reason: Headline of the refusal.
+        """
+        self._closed_reason = reason
+        self._swap(bytearray())
+
+    def _append_slowly(self, place: int, channel: int, value: float, step: int | None) -> None:
+        if self._closed_reason:
+            raise RunClosedError(
+                self._closed_reason, next_step="log inside the test, in the process that started the run"
+            )
+        _check_point(value, step)
+        with self._lock:
+            while place + RECORD_BYTES > self._size:
+                self._grow()
+            flags = SUMMARY if step is None else 0
+            _PACK(self._buffer(), place, step or 0, time.time_ns() // 1000, value, flags, channel)
+
+    def _grow(self) -> None:
+        size = self._size + min(max(self._size, _FIRST_BYTES), _MOST_BYTES)
+        with writing(self._path):
+            if self._descriptor < 0:
+                self._descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+            _allocate(self._descriptor, self._size, size - self._size)
+            self._steps.reach("points.grown")
+            # The old map stays valid for threads in the middle of an append: both show the same pages.
+            self._swap(mmap.mmap(self._descriptor, size))
+        self._size = size
+
+
+_PACK: Final = struct.Struct("<qqdII").pack_into
+
+
+def _make_append(
+    take: Callable[[], int], append_slowly: Callable[[int, int, float, int | None], None]
+) -> tuple[Append, Callable[[mmap.mmap | bytearray], None], Callable[[], mmap.mmap | bytearray]]:
+    buffer: mmap.mmap | bytearray = bytearray()
+    pack = _PACK
+    now = time.time_ns
+    refused = struct.error
+
+    def append(channel: int, value: float, step: int | None) -> None:
+        place = take()
+        try:
+            # Fields are written in order and the channel last: a kill in between leaves a record without WRITTEN.
+            if step is None:
+                pack(buffer, place, 0, now() // 1000, value, 1, channel)
+            else:
+                pack(buffer, place, step, now() // 1000, value, 0, channel)
+        except refused:
+            append_slowly(place, channel, value, step)
+
+    def swap(new: mmap.mmap | bytearray) -> None:
+        nonlocal buffer
+        buffer = new
+
+    return append, swap, lambda: buffer
+
+
+def _check_point(value: float, step: int | None) -> None:
+    try:
+        struct.pack("<d", value)
+    except struct.error:
+        raise MetricError(
+            f"a metric's value must be a number, found {type(value).__name__}", next_step="log float(value)"
+        ) from None
+    try:
+        struct.pack("<q", step or 0)
+    except struct.error:
+        raise MetricError(
+            f"a metric's step must be a 64-bit integer, found {step!r}", next_step="log int(step)"
+        ) from None
+
+
+def _allocate(descriptor: int, start: int, size: int) -> None:
+    # A sparse file would end the process with SIGBUS when the disk is full; allocated blocks cannot.
+    allocate = getattr(os, "posix_fallocate", None)
+    if allocate is not None:
+        try:
+            allocate(descriptor, start, size)
+        except OSError as error:
+            if error.errno not in _NO_ALLOCATION:
+                raise
+        else:
+            return
+    zeros = bytes(size)
+    while zeros:
+        count = os.pwrite(descriptor, zeros, start)
+        start += count
+        zeros = zeros[count:]

@@ -1,0 +1,99 @@
+"""``pytest-mlrun show`` answers for one run."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from pytest_mlrun.cli import main
+from pytest_mlrun.cli.console import Console
+from pytest_mlrun.records.run import RunRecord
+
+MakeRun = Callable[..., RunRecord]
+WriteRuns = Callable[..., Path]
+MakeConsole = Callable[..., Console]
+
+
+@pytest.mark.parametrize("ref", ["sweep-a", "00000001", "01900000-0000-7000-8000-000000000001"])
+def test_a_run_answers_to_its_name_and_its_id(
+    ref: str, make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole
+) -> None:
+    write_runs([make_run("sweep-a"), make_run("sweep-b")])
+    console = make_console()
+
+    assert main(["show", ref], console=console) == 0
+    assert _text(console.out).startswith("sweep-a\npassed  ·  experiment churn")
+
+
+def test_a_series_is_drawn_from_the_store(make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole) -> None:
+    write_runs([make_run("a")], curves={"a": {"loss": [3.0, 2.0, 1.0]}})
+    console = make_console()
+
+    main(["show", "a"], console=console)
+
+    assert "  loss  1  3 points  █▅▁  min 1  max 3\n" in _text(console.out)
+
+
+def test_verbose_adds_the_traceback(make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole) -> None:
+    write_runs([make_run("a", outcome="failed", error="line one\nE   KeyError: 'x'")])
+    short, long = make_console(), make_console()
+
+    main(["show", "a"], console=short)
+    main(["show", "a", "-v"], console=long)
+
+    assert "error        KeyError: 'x'\n" in _text(short.out)
+    assert "line one" not in _text(short.out)
+    assert "traceback\n  line one\n" in _text(long.out)
+
+
+def test_json_is_the_whole_record(make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole) -> None:
+    write_runs([make_run("a", params={"lr": "0.1"}, metrics={"auc": 0.1 + 0.2})])
+    console = make_console()
+
+    assert main(["show", "a", "--json"], console=console) == 0
+    found = json.loads(_text(console.out))
+    assert found["params"] == {"lr": 0.1}
+    assert found["metrics"] == {"auc": 0.30000000000000004}
+    assert found["digest"].startswith("sha256:")
+
+
+def test_a_name_that_several_runs_have_lists_them(
+    make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole
+) -> None:
+    write_runs([make_run("twin"), make_run("twin")])
+    console = make_console()
+
+    assert main(["show", "twin"], console=console) == 2
+    lines = _text(console.err).splitlines()
+    assert lines[0] == "error: 2 runs answer to 'twin'"
+    assert "01900000-0000-7000-8000-000000000001" in lines[1]
+    assert "01900000-0000-7000-8000-000000000002" in lines[2]
+
+
+def test_a_run_that_is_not_there_ends_with_2(make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole) -> None:
+    write_runs([make_run("a")])
+    console = make_console()
+
+    assert main(["show", "b"], console=console) == 2
+    assert _text(console.err).startswith("error: no run answers to 'b'\n")
+
+
+def test_lost_points_cost_the_curve_and_not_the_screen(
+    make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole
+) -> None:
+    store = write_runs([make_run("a", metrics={"auc": 0.5})], curves={"a": {"loss": [3.0, 2.0, 1.0]}})
+    next((store / "pts").glob("*.arrow")).write_bytes(b"not arrow")
+    console = make_console()
+
+    assert main(["show", "a"], console=console) == 3
+    assert "  auc   0.5\n  loss    1  3 points\n" in _text(console.out)
+    assert _text(console.err).startswith("error: the points of 'loss' of run 00000001 cannot be read\n")
+
+
+def _text(stream: object) -> str:
+    assert isinstance(stream, io.StringIO)
+    return stream.getvalue()
