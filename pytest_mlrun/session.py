@@ -94,8 +94,8 @@ class ExperimentSession:
                 where=request.node.nodeid,
                 next_step="take mlrun as an argument of the test or of a fixture it uses, not through getfixturevalue",
             )
-        path = request.getfixturevalue("tmp_path")
-        return Run(recording, tmp_path=lambda: path)
+        # Asked for when it is used: most runs need no folder, and making one costs more than the rest of the fixture.
+        return Run(recording, tmp_path=lambda: request.getfixturevalue("tmp_path"))
 
     @contextmanager
     def module_run(self, request: pytest.FixtureRequest) -> Iterator[Run]:
@@ -140,19 +140,15 @@ class ExperimentSession:
     @contextmanager
     def setting_up(self, fixturedef: pytest.FixtureDef[object], request: pytest.FixtureRequest) -> Iterator[None]:
         """Pin the generators around a fixture, so that its value depends on no test that ran before."""
-        from pytest_mlrun.pillars.randomness import derive_seed, pin, restore, save
+        from pytest_mlrun.pillars.randomness import derive_seed, pin, pinned_imports, restore, save
 
+        index = str(getattr(request, "param_index", 0))
+        seed = derive_seed(seed_of(request.node, self.settings), "fixture", fixturedef.argname, index)
         state = save()
-        pin(
-            derive_seed(
-                seed_of(request.node, self.settings),
-                "fixture",
-                fixturedef.argname,
-                str(getattr(request, "param_index", 0)),
-            )
-        )
+        pin(seed)
         try:
-            with _trimmed():
+            # numpy.random loads when it is first used: in the fixture, perhaps.
+            with pinned_imports(seed), _trimmed():
                 yield
         finally:
             restore(state)

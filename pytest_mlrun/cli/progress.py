@@ -50,6 +50,7 @@ class Progress:
         self._ended.set()
         if self._thread is not None:
             self._thread.join()
+            self._thread = None
         if self._shown:
             self._console.err.write("\r\x1b[K")
             self._console.err.flush()

@@ -27,7 +27,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     found = [
         record
         for record in reversed(source.runs(experiment=args.experiment, where=where))
-        if status is None or status in {record.status, record.outcome}
+        if status is None or status in {record.status.rstrip("?"), record.outcome}
     ]
     limit = args.limit if args.limit is not None else 0 if args.json else _TABLE_ROWS
     shown = found[:limit] if limit else found

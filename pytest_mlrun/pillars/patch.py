@@ -101,6 +101,11 @@ def build_patch(
     selection = _Selection(bounds, bounds.hashed_bytes)
     for change in _smallest_first(repository, list(changes), selection):
         _select(repository, change, selection)
+    content = _diff(repository, commit, selection)
+    return Patch(content, tuple(sorted(selection.omitted, key=lambda omission: omission.path)))
+
+
+def _diff(repository: Repository, commit: str | None, selection: _Selection) -> bytes:
     with tempfile.TemporaryDirectory(prefix="pytest-mlrun-") as name:
         folder = Path(name)
         (folder / "objects").mkdir()
@@ -115,8 +120,7 @@ def build_patch(
         repository.ask("read-tree", commit or "--empty", variables=variables)
         repository.ask("update-index", "-z", "--index-info", stdin=b"".join(selection.entries), variables=variables)
         empty_tree = hashlib.new(repository.hash_name, b"tree 0\0").hexdigest()
-        content = repository.ask(*_DIFF, commit or empty_tree, variables=variables)
-    return Patch(content, tuple(sorted(selection.omitted, key=lambda omission: omission.path)))
+        return repository.ask(*_DIFF, commit or empty_tree, variables=variables)
 
 
 def _smallest_first(repository: Repository, changes: list[Change], selection: _Selection) -> Iterator[Change]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -81,6 +82,7 @@ class Recorder:
             **facts.context,
             "rand.seed": json.dumps(plan.seed),
             "rand.seed_source": json.dumps(plan.seed_source),
+            "rand.hash_seed": json.dumps(os.environ.get("PYTHONHASHSEED")),
             "pinned": json.dumps(plan.pinned),
             "project": json.dumps(str(plan.project.root)),
             **plan.context,

@@ -196,17 +196,18 @@ class Recording:
     @contextmanager
     def pinned(self) -> Iterator[None]:
         """Start every global generator from the run's seed, and record where each one ended."""
-        from pytest_mlrun.pillars.randomness import end_state, pin, pinned_imports
+        from pytest_mlrun.pillars.randomness import end_state, find_unpinnable, pin, pinned_imports
 
-        names = list(pin(self.plan.seed))
-        with pinned_imports(self.plan.seed):
+        names = pin(self.plan.seed)
+        with pinned_imports(self.plan.seed) as late:
             try:
                 yield
             finally:
                 ends = end_state()
                 self.write_context(
                     {
-                        "rand.pinned": sorted({*names, *ends}),
+                        "rand.pinned": sorted({*names, *late}),
+                    "rand.unpinned": list(find_unpinnable()),
                         **{f"rand.end.{stream}": digest for stream, digest in ends.items()},
                     }
                 )

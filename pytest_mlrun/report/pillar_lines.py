@@ -81,7 +81,7 @@ def _randomness(run: RunRecord) -> str:
     hash_seed = fact(run, "rand.hash_seed")
     parts = (
         f"seed {seed}" + (f" ({source})" if source else "") if seed is not None else None,
-        f"hash seed {hash_seed}" if hash_seed is not None else None,
+        f"hash seed {hash_seed or 'not fixed'}" if "rand.hash_seed" in run.context else None,
         f"pinned: {', '.join(map(str, pinned))}" if isinstance(pinned, list) and pinned else None,
         "NOT PINNED: recorded outside pytest" if fact(run, "pinned") is False else None,
     )

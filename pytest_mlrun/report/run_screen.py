@@ -50,7 +50,7 @@ def render_run(
     lines += [(f"{'error':<{_LABEL}}{last_error_line(run)}", {"red": True})] if run.error else []
     lines += _labelled(_identity(run))
     sections = (
-        ("params", _params(run, width)),
+        ("params", _params(run, None if verbose else width)),
         ("metrics", _metrics(run, points, width)),
         ("gates", _gates(run)),
     )

@@ -6,6 +6,7 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Literal
 
 GAP = "  "
@@ -195,12 +196,8 @@ def _join(cells: Sequence[str]) -> str:
 
 
 def _take(text: str, width: int) -> str:
-    taken = 0
-    for at, char in enumerate(text):
-        taken += _char_width(char)
-        if taken > width:
-            return text[:at]
-    return text
+    reached = accumulate(map(_char_width, text))
+    return text[: sum(columns <= width for columns in reached)]
 
 
 def _char_width(char: str) -> int:

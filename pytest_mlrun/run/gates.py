@@ -31,7 +31,7 @@ def _value(recording: Recording, gate: Gate) -> float:
     from pytest_mlrun.rules.series import read_at
 
     points = recording.series(gate.metric)
-    return read_at(points.values, points.steps, gate.at, kind=gate.kind)
+    return read_at(points.values, points.steps, gate.at, kind=gate.kind, metric=gate.metric)
 
 
 def judge_marker(recording: Recording, floors: Mapping[str, float], ceilings: Mapping[str, float]) -> None:

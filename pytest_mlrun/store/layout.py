@@ -126,21 +126,22 @@ def open_folder(path: Path, *, create: bool, steps: Steps) -> str:
         StoreFormatError: The store is of a newer format.
         StoreDamagedError: ``mlrun.json`` cannot be read.
     """
-    if path.exists() and not path.is_dir():
-        raise StoreError(
-            f"the run store must be a folder: {path.name} is a file",
-            where=str(path),
-            next_step="choose another folder: pytest --mlrun --mlrun-store PATH",
-        )
     about = path / "mlrun.json"
     try:
-        exists = about.exists()
+        taken = path.exists() and not path.is_dir()
+        exists = not taken and about.exists()
     except OSError as error:
         raise StoreError(
             f"the run store cannot be read: {os.strerror(error.errno or 0)}",
             where=str(path),
             next_step="check the permissions of the folders above it",
         ) from error
+    if taken:
+        raise StoreError(
+            f"the run store must be a folder: {path.name} is a file",
+            where=str(path),
+            next_step="choose another folder: pytest --mlrun --mlrun-store PATH",
+        )
     if not exists:
         if not create:
             raise StoreError(

@@ -3,35 +3,27 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
-from pytest_mlrun.errors import ArtifactError, MetricError, QueryError, RunNotFoundError, StoreDamagedError
+from pytest_mlrun.errors import ArtifactError, MetricError, RunNotFoundError, StoreDamagedError
 from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.store.columns import Bools, equal_text, number_values
+from pytest_mlrun.store.columns import equal_text
 from pytest_mlrun.store.objects import Objects
 from pytest_mlrun.store.points import Series
-from pytest_mlrun.store.query import match_rows, metric_values
 from pytest_mlrun.store.segment import Segment, decode_runs
+from pytest_mlrun.store.selection import best_runs, by_age, match_all, safe_mask, select_runs
 from pytest_mlrun.store.series import read_one_series
 from pytest_mlrun.store.tables import join_tables
 from pytest_mlrun.store.view import View, Viewer
 
-_BROKEN: Final = (ValueError, pa.ArrowException)
 _SHORT_ID: Final = re.compile(r"[0-9a-f-]{8,36}")
-_DENSE: Final = 4
-
-_Ranked = tuple[float, int, str, pa.RecordBatch, int]
-
-Mask = Callable[[Segment, pa.RecordBatch], Bools]
 
 
 class Reader:
@@ -62,7 +54,9 @@ class Reader:
             QueryError: A comparison names an attribute that runs do not have.
         """
         wanted = _with_texts(where, experiment=experiment, session_id=session_id)
-        return _by_age(self._select(self._viewer.look(), lambda segment, batch: _match_all(segment, batch, wanted)))
+        return by_age(
+            select_runs(self._viewer.look().segments, lambda segment, batch: match_all(segment, batch, wanted))
+        )
 
     def find(self, ref: str) -> RunRecord:
         """Find one run.
@@ -79,8 +73,8 @@ class Reader:
         view = self._viewer.look()
         found: list[RunRecord] = []
         if _SHORT_ID.fullmatch(ref):
-            found = self._select(view, lambda _, batch: equal_text(batch.column("run_id"), ref, suffix=True))
-        found = found or self._select(view, lambda _, batch: equal_text(batch.column("name"), ref))
+            found = select_runs(view.segments, lambda _, batch: equal_text(batch.column("run_id"), ref, suffix=True))
+        found = found or select_runs(view.segments, lambda _, batch: equal_text(batch.column("name"), ref))
         if len(found) == 1:
             return found[0]
         if not found:
@@ -89,7 +83,7 @@ class Reader:
             )
         raise RunNotFoundError(
             f"{len(found)} runs answer to {ref!r}",
-            details=tuple(f"{run.run_id}  {run.name}  {run.experiment}  {run.status}" for run in _by_age(found)),
+            details=tuple(f"{run.run_id}  {run.name}  {run.experiment}  {run.status}" for run in by_age(found)),
             where=str(self._root),
             next_step=f"name one by the end of its id, such as {found[-1].short_id}",
         )
@@ -112,7 +106,7 @@ class Reader:
         view = self._viewer.look()
         for segment in view.segments:
             for batch in segment.batches:
-                rows = np.flatnonzero(_safe_mask(lambda _, b: equal_text(b.column("run_id"), run_id), segment, batch))
+                rows = np.flatnonzero(safe_mask(lambda _, b: equal_text(b.column("run_id"), run_id), segment, batch))
                 if len(rows):
                     record = decode_runs(batch.slice(int(rows[0]), 1))[0]
                     return self._read_series(view, segment, record, name)
@@ -139,16 +133,7 @@ class Reader:
             QueryError: A comparison names an attribute that runs do not have.
         """
         wanted = _with_texts(where, experiment=experiment, status="finished")
-        best: list[_Ranked] = []
-        for segment in self._viewer.look().segments:
-            for batch in segment.batches:
-                best += _rank(segment, batch, by=by, goal=goal, where=wanted, limit=limit)
-        best.sort(key=lambda ranked: ranked[:3])
-        found: list[RunRecord] = []
-        for *_, batch, row in best[:limit]:
-            with suppress(*_BROKEN):  # damaged() names it
-                found += decode_runs(batch.slice(row, 1))
-        return found
+        return best_runs(self._viewer.look().segments, by=by, goal=goal, where=wanted, limit=limit)
 
     def table(self, *, columns: Sequence[str] | None = None) -> pa.Table:
         """Read all runs as one Arrow table.
@@ -205,17 +190,6 @@ class Reader:
                 paths.append(str(self._root / "seg" / f"{segment.id}.arrow"))
         return tuple(paths)
 
-    def _select(self, view: View, mask: Mask) -> list[RunRecord]:
-        found: list[RunRecord] = []
-        for segment in view.segments:
-            for batch in segment.batches:
-                rows = np.flatnonzero(_safe_mask(mask, segment, batch))
-                try:
-                    found += _decode_rows(batch, rows)
-                except _BROKEN:
-                    continue  # damaged() names it
-        return found
-
     def _read_series(self, view: View, segment: Segment, record: RunRecord, name: str) -> Series:
         if name not in record.series:
             if name in record.metrics:
@@ -251,54 +225,3 @@ def _lost_series(record: RunRecord, name: str, path: Path) -> StoreDamagedError:
 def _with_texts(where: tuple[Comparison, ...], **texts: str | None) -> tuple[Comparison, ...]:
     fixed = tuple(Comparison("attribute", name, "==", text) for name, text in texts.items() if text is not None)
     return fixed + where
-
-
-def _match_all(segment: Segment, batch: pa.RecordBatch, where: tuple[Comparison, ...]) -> Bools:
-    mask = np.ones(batch.num_rows, dtype=np.bool_)
-    for comparison in where:
-        mask &= match_rows(segment, batch, comparison)
-    return mask
-
-
-def _safe_mask(mask: Mask, segment: Segment, batch: pa.RecordBatch) -> Bools:
-    try:
-        return mask(segment, batch)
-    except QueryError:
-        raise
-    except (*_BROKEN, KeyError, IndexError):  # a damaged segment must not hide the others; damaged() names it
-        return np.zeros(batch.num_rows, dtype=np.bool_)
-
-
-def _rank(
-    segment: Segment, batch: pa.RecordBatch, *, by: str, goal: Goal, where: tuple[Comparison, ...], limit: int
-) -> list[_Ranked]:
-    mask = _safe_mask(lambda s, b: _match_all(s, b, where), segment, batch)
-    if not mask.any():
-        return []
-    try:
-        values = metric_values(segment, batch, by)
-        keys = np.where(mask, -values if goal == "max" else values, np.nan)
-        ages = number_values(batch.column("started_us"))
-        rows = _lowest(keys, limit)
-        return [(float(keys[row]), int(ages[row]), batch.column("run_id")[row].as_py(), batch, row) for row in rows]
-    except _BROKEN:
-        return []
-
-
-def _lowest(keys: npt.NDArray[np.float64], limit: int) -> list[int]:
-    rows = np.flatnonzero(~np.isnan(keys))
-    if len(rows) > limit > 0:
-        last = np.partition(keys[rows], limit - 1)[limit - 1]
-        rows = rows[keys[rows] <= last]
-    return [int(row) for row in rows] if limit > 0 else []
-
-
-def _decode_rows(batch: pa.RecordBatch, rows: npt.NDArray[np.intp]) -> Iterator[RunRecord]:
-    if len(rows) * _DENSE >= batch.num_rows:
-        records = decode_runs(batch)
-        return iter([records[row] for row in rows])
-    return iter([decode_runs(batch.slice(int(row), 1))[0] for row in rows])
-
-
-def _by_age(records: list[RunRecord]) -> list[RunRecord]:
-    return sorted(records, key=lambda record: (record.started_us, record.run_id))

@@ -11,6 +11,7 @@ from typing import Final, cast
 
 import pyarrow as pa
 
+from pytest_mlrun.errors import StoreWriteError
 from pytest_mlrun.records.run import RECORD_VERSION, Artifact, RunRecord
 from pytest_mlrun.records.verdict import Verdict
 from pytest_mlrun.store.columns import (
@@ -169,7 +170,11 @@ def _build_batches(
     except ColumnTooLargeError:
         half = len(records) // 2
         if not half:
-            raise
+            raise StoreWriteError(
+                "a text of one run is too long to be sealed: more than 2 GiB",
+                where=f"run {records[0].short_id}",
+                next_step="log it as an artifact; the log keeps what was recorded",
+            ) from None
         yield from _build_batches(records[:half], shredded, schema)
         yield from _build_batches(records[half:], shredded, schema)
         return

@@ -20,15 +20,7 @@ from pytest_mlrun.store.fold import RunState, fold_finished
 from pytest_mlrun.store.locks import claim_log, describe_writer
 from pytest_mlrun.store.log import EventLog
 from pytest_mlrun.store.pointfile import Append, PointFile
-from pytest_mlrun.store.points import (
-    WRITTEN,
-    Records,
-    Series,
-    as_bytes,
-    fold_points,
-    select_channels,
-    sort_records,
-)
+from pytest_mlrun.store.points import WRITTEN, Records, Series, as_bytes, fold_points, select_channels, sort_records
 from pytest_mlrun.store.seal import remove_log, seal_log
 
 _CLOSED: Final = "the run store's log is closed: nothing more can be logged"

@@ -30,8 +30,8 @@ def test_a_rerun_adds_a_second_attempt_and_keeps_the_first(
 
     result = pytester.runpytest_subprocess("--mlrun", "-p", "rerunfailures", "--reruns", "1", *arguments)
 
-    result.assert_outcomes(passed=1, rerun=1) if not arguments else None
-    assert [(run.attempt, run.outcome) for run in stored_runs()] == [(1, "failed"), (2, "passed")]
+    assert result.ret == pytest.ExitCode.OK
+    assert sorted((run.attempt, run.outcome) for run in stored_runs()) == [(1, "failed"), (2, "passed")]
     result.stdout.fnmatch_lines(["*2 runs*"])
 
 
@@ -57,7 +57,7 @@ def test_a_timeout_is_a_cause(pytester: pytest.Pytester, stored_runs: Runs) -> N
         """
         import time, pytest
 
-        @pytest.mark.timeout(0.2, method="signal")
+        @pytest.mark.timeout(0.5, method="signal", func_only=True)
         def test_run(mlrun):
             mlrun.log_metric("loss", 0.5)
             while True: time.sleep(0.01)

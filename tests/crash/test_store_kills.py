@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 import shutil
 import struct
@@ -26,7 +27,11 @@ Server = Callable[..., list[int]]
 def server() -> Iterator[Server]:
     """Send jobs to processes that may die."""
     command = [sys.executable, str(Path(__file__).with_name("store_child.py"))]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+    # Not measured: a killed process leaves a coverage file that spoils the others when they are combined.
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
+    ) as process:
         stdin, stdout = process.stdin, process.stdout
         if stdin is None or stdout is None:
             pytest.fail("the server has no pipes")

@@ -88,6 +88,18 @@ def test_locking_one_name_leaves_the_others_alone(project: Path, make_console: M
     assert after["churn"] != before["churn"]
 
 
+def test_a_lock_edited_by_hand_is_not_written_over(project: Path, make_console: MakeConsole) -> None:
+    main(["data", "lock"], console=make_console())
+    lock = project / "mlrun.lock"
+    edited = lock.read_text().replace(hashlib.sha256(b"a,b\n1,2\n").hexdigest(), "0" * 64, 1)
+    lock.write_text(edited)
+    console = make_console()
+
+    assert main(["data", "lock"], console=console) == 2
+    assert _text(console.err).startswith("error: mlrun.lock: the digest of 'churn' does not fit its files\n")
+    assert lock.read_text() == edited
+
+
 def test_data_that_the_project_dropped_leaves_the_lock(project: Path, make_console: MakeConsole) -> None:
     main(["data", "lock"], console=make_console())
     (project / "mlrun.toml").write_text('[data.churn]\npath = "data/churn.csv"\n', encoding="utf-8")
@@ -166,7 +178,11 @@ def test_the_nearest_project_counts_unless_one_is_named(project: Path, make_cons
         (None, [], "error: no mlrun.toml here or in a folder above"),
         (None, ["--project", "images"], "error: no mlrun.toml there"),
         ("", [], "error: mlrun.toml names no data"),
-        ('[data.churn]\npath = "c.csv"\n', ["chrun"], "error: data 'chrun' is not in mlrun.toml; did you mean 'churn'?"),
+        (
+            '[data.churn]\npath = "c.csv"\n',
+            ["chrun"],
+            "error: data 'chrun' is not in mlrun.toml; did you mean 'churn'?",
+        ),
     ],
 )
 def test_a_project_that_cannot_be_meant_ends_with_2(

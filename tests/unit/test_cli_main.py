@@ -7,6 +7,7 @@ import os
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,7 +23,16 @@ from pytest_mlrun.records.run import RunRecord
 MakeRun = Callable[..., RunRecord]
 WriteRuns = Callable[..., Path]
 MakeConsole = Callable[..., Console]
-VERBS = ([], ["runs"], ["top"], ["show"], ["data"], ["data", "lock"], ["data", "verify"], ["verify"])
+VERBS: tuple[list[str], ...] = (
+    [],
+    ["runs"],
+    ["top"],
+    ["show"],
+    ["data"],
+    ["data", "lock"],
+    ["data", "verify"],
+    ["verify"],
+)
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=lambda verb: "-".join(verb) or "program")
@@ -155,9 +165,7 @@ def test_a_reader_that_leaves_gets_no_traceback(make_run: MakeRun, write_runs: W
     assert found.stderr == ""
 
 
-def test_runs_of_dead_processes_are_recovered_and_counted(
-    make_console: MakeConsole, tmp_path: Path
-) -> None:
+def test_runs_of_dead_processes_are_recovered_and_counted(make_console: MakeConsole, tmp_path: Path) -> None:
     _leave_run_behind(tmp_path)
     first, second = make_console(), make_console()
 
@@ -242,6 +250,24 @@ def test_progress_appears_after_two_seconds_and_goes_away(make_console: MakeCons
     assert early == ""
     assert late == "\rhashing · 2 s · churn: 1.2 GB\x1b[K"
     assert _text(console.err).endswith("\r\x1b[K")
+
+
+def test_progress_keeps_itself_alive_while_the_work_goes_on(make_console: MakeConsole) -> None:
+    ticked = threading.Event()
+
+    def clock() -> float:
+        if threading.current_thread() is not threading.main_thread():
+            ticked.set()
+            return 5.0
+        return 0.0
+
+    console = make_console(live=True)
+
+    with Progress(console, "hashing", clock=clock):
+        seen = ticked.wait(timeout=30)
+
+    assert seen
+    assert _text(console.err).replace("\rhashing · 5 s\x1b[K", "") == "\r\x1b[K"
 
 
 def test_progress_is_only_for_terminals(make_console: MakeConsole) -> None:

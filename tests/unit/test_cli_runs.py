@@ -28,7 +28,9 @@ def mixed(make_run: MakeRun, write_runs: WriteRuns, now_us: int) -> None:
             make_run("old", started_us=now_us - 9 * DAY_US, params={"lr": "0.1"}, metrics={"auc": 0.7}),
             make_run("low", outcome="failed", cause="gate", params={"lr": "0.2"}, metrics={"auc": 0.5}),
             make_run("broken", status="failed", outcome="failed", cause="nan", params={"lr": "0.4"}),
-            make_run("other", experiment="fraud", tags={"stage": "nightly"}, params={"lr": "0.2"}, metrics={"auc": 0.9}),
+            make_run(
+                "other", experiment="fraud", tags={"stage": "nightly"}, params={"lr": "0.2"}, metrics={"auc": 0.9}
+            ),
         ]
     )
 
@@ -150,9 +152,7 @@ def test_the_leaderboards_metric_comes_first(
         (["--since", "99999999999w"], "error: --since 99999999999w: neither a span nor a date"),
     ],
 )
-def test_a_filter_that_cannot_be_meant_is_refused(
-    options: list[str], message: str, make_console: MakeConsole
-) -> None:
+def test_a_filter_that_cannot_be_meant_is_refused(options: list[str], message: str, make_console: MakeConsole) -> None:
     console = make_console()
 
     assert main(["runs", *options], console=console) == 2
@@ -169,9 +169,7 @@ def test_a_filter_that_cannot_be_meant_is_refused(
         (["--where", "auc > 2"], "no run answers to these filters"),
     ],
 )
-def test_an_empty_list_says_why_and_is_no_error(
-    options: list[str], message: str, make_console: MakeConsole
-) -> None:
+def test_an_empty_list_says_why_and_is_no_error(options: list[str], message: str, make_console: MakeConsole) -> None:
     console = make_console()
 
     assert main(["runs", *options], console=console) == 0

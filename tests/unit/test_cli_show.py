@@ -74,7 +74,9 @@ def test_a_name_that_several_runs_have_lists_them(
     assert "01900000-0000-7000-8000-000000000002" in lines[2]
 
 
-def test_a_run_that_is_not_there_ends_with_2(make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole) -> None:
+def test_a_run_that_is_not_there_ends_with_2(
+    make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole
+) -> None:
     write_runs([make_run("a")])
     console = make_console()
 

@@ -50,9 +50,7 @@ def sweep(make_run: MakeRun, write_runs: WriteRuns) -> None:
     ],
     ids=lambda value: " ".join(value) if value[0].startswith("--") else "",
 )
-def test_the_command_line_says_what_is_best(
-    options: list[str], names: list[str], make_console: MakeConsole
-) -> None:
+def test_the_command_line_says_what_is_best(options: list[str], names: list[str], make_console: MakeConsole) -> None:
     console = make_console()
 
     code = main(["top", "churn", "--json", *options], console=console)
@@ -154,38 +152,53 @@ def test_different_ranks_never_look_equal(make_run: MakeRun, write_runs: WriteRu
     [
         (
             ["churn"],
-            "error: nothing says which metric ranks 'churn'\n"
-            "  its runs log: odd, val_auc, val_loss\n"
-            '  next:  --by METRIC, or in mlrun.toml: [leaderboard.churn] by = "…"\n',
+            (
+                "error: nothing says which metric ranks 'churn'\n"
+                "  its runs log: odd, val_auc, val_loss\n"
+                '  next:  --by METRIC, or in mlrun.toml: [leaderboard.churn] by = "…"\n'
+            ),
         ),
         (
             ["churn", "--by", "odd"],
-            "error: is a higher or a lower 'odd' better?\n"
-            "  next:  pytest-mlrun top churn --by odd --goal max (or min), "
-            'or in mlrun.toml: [metrics.odd] goal = "max"\n',
+            (
+                "error: is a higher or a lower 'odd' better?\n"
+                "  next:  pytest-mlrun top churn --by odd --goal max (or min), "
+                'or in mlrun.toml: [metrics.odd] goal = "max"\n'
+            ),
         ),
         (
             ["churn", "--by", "val_lss"],
-            "error: no run of 'churn' has a metric 'val_lss'; did you mean 'val_loss'?\n"
-            "  its runs log: odd, val_auc, val_loss\n"
-            "  next:  --by one of them\n",
+            (
+                "error: no run of 'churn' has a metric 'val_lss'; did you mean 'val_loss'?\n"
+                "  its runs log: odd, val_auc, val_loss\n"
+                "  next:  --by one of them\n"
+            ),
         ),
         (
             ["chrun", "--by", "val_loss"],
-            "error: no experiment 'chrun'; did you mean 'churn'?\n"
-            "  experiments here: churn, fraud\n"
-            "  next:  list the runs: pytest-mlrun runs\n",
+            (
+                "error: no experiment 'chrun'; did you mean 'churn'?\n"
+                "  experiments here: churn, fraud\n"
+                "  next:  list the runs: pytest-mlrun runs\n"
+            ),
         ),
     ],
 )
-def test_what_cannot_be_ranked_says_what_is_missing(
-    argv: list[str], message: str, make_console: MakeConsole
-) -> None:
+def test_what_cannot_be_ranked_says_what_is_missing(argv: list[str], message: str, make_console: MakeConsole) -> None:
     console = make_console()
 
     assert main(["top", *argv], console=console) == 2
     assert _text(console.out) == ""
     assert _text(console.err) == message
+
+
+@pytest.mark.usefixtures("sweep")
+def test_a_narrow_terminal_names_the_columns_without_room(make_console: MakeConsole) -> None:
+    console = make_console(width=50)
+
+    main(["top", "churn", "--by", "val_loss"], console=console)
+
+    assert "no room for: val_auc  (--json has everything)" in _text(console.out)
 
 
 @pytest.mark.usefixtures("sweep")

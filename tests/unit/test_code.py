@@ -228,7 +228,9 @@ def test_variables_of_a_git_hook_do_not_mislead(
     monkeypatch.setenv("GIT_INDEX_FILE", str(tmp_path / "elsewhere" / "index"))
     monkeypatch.setenv("GIT_WORK_TREE", str(tmp_path))
 
-    assert find_code(repository, own_files=OWN).root == repository
+    state = find_code(repository, own_files=OWN)
+
+    assert (state.vcs, state.root, state.dirty) == ("git", repository, False)
 
 
 def test_without_git_the_sources_are_hashed(tmp_path: Path) -> None:

@@ -96,6 +96,16 @@ def test_the_patch_restores_the_tree_byte_for_byte(repository: Path, tmp_path: P
     assert restore(repository, state, tmp_path / "fresh") == snapshot(repository)
 
 
+def test_files_of_every_size_and_of_equal_content_are_restored(repository: Path, tmp_path: Path) -> None:
+    for size_bytes in (0, 1, 15, 16, 2047, 2048, 300_000):
+        (repository / f"{size_bytes}.bin").write_bytes(JPEG[:1] * size_bytes)
+        (repository / f"{size_bytes} again.bin").write_bytes(JPEG[:1] * size_bytes)
+
+    state = find_code(repository, own_files=())
+
+    assert restore(repository, state, tmp_path / "fresh") == snapshot(repository)
+
+
 def test_staged_changes_do_not_matter_only_the_files_do(repository: Path, tmp_path: Path) -> None:
     (repository / "train.py").write_text("staged and then changed again\n")
     git(repository, "add", "train.py")

@@ -52,6 +52,7 @@ def test_the_numbers_of_a_column_have_equally_many_decimals() -> None:
     assert show_numbers([0.9, 0.85123, None, math.nan]) == ["0.9000", "0.8512", "-", "nan"]
     assert show_numbers([3.0, 12.0]) == ["3", "12"]
     assert show_numbers([0.001, 950.0]) == ["0.001", "950"]
+    assert show_numbers([0.00001, 0.00002]) == ["1.000e-5", "2.000e-5"]
     assert show_numbers([]) == []
 
 
@@ -78,7 +79,14 @@ def test_a_duration_has_the_unit_people_use(duration_us: int, shown: str) -> Non
 
 @pytest.mark.parametrize(
     ("size_bytes", "shown"),
-    [(0, "0 B"), (999, "999 B"), (12_345, "12.3 kB"), (999_700, "1 MB"), (4_560_000_000, "4.56 GB"), (2 * 10**15, "2000 TB")],
+    [
+        (0, "0 B"),
+        (999, "999 B"),
+        (12_345, "12.3 kB"),
+        (999_700, "1 MB"),
+        (4_560_000_000, "4.56 GB"),
+        (2 * 10**15, "2000 TB"),
+    ],
 )
 def test_a_size_goes_by_thousands(size_bytes: int, shown: str) -> None:
     assert show_size(size_bytes) == shown

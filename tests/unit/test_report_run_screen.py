@@ -116,6 +116,7 @@ def test_what_is_not_known_is_said(make_run: MakeRun) -> None:
         ({"code.commit": "abc", "code.dirty": False}, "code         abc  ·  clean"),
         ({"code.commit": "abc"}, "code         abc  ·  unknown whether clean"),
         ({"code.vcs": "none", "code.tree": "sha256:0123456789"}, "code         no commit, tree sha256:01234567…"),
+        ({"rand.hash_seed": None, "rand.seed": 1}, "randomness   seed 1  ·  hash seed not fixed"),
         ({"pinned": False, "rand.seed": 1}, "randomness   seed 1  ·  NOT PINNED: recorded outside pytest"),
     ],
 )
@@ -153,7 +154,10 @@ def test_gates_params_tags_and_artifacts_have_their_sections(make_run: MakeRun) 
 
     assert "params\n  lr     0.1\n  model  fit\n" in text
     assert "tags\n  stage = sweep" in text
-    assert "gates\n  FAIL  auc floor | this model | auc 0.8 < 0.83\n  PASS  f1 floor | this model | f1 0.8 >= 0.5\n" in text
+    assert (
+        "gates\n  FAIL  auc floor | this model | auc 0.8 < 0.83\n  PASS  f1 floor | this model | f1 0.8 >= 0.5\n"
+        in text
+    )
     assert text.count("UNCALIBRATED") == 1
     assert "artifacts\n  m.skops   4.8 kB  sha256:abababab…  model\n" in text
     assert "  m.pickle    42 B  sha256:cdcdcdcd…  model  UNSAFE to load" in text

@@ -75,6 +75,15 @@ def test_columns_find_room_in_the_order_of_their_ranks() -> None:
     assert layout.left_out == ("host",)
 
 
+def test_what_identifies_a_row_stays_however_narrow_the_terminal() -> None:
+    columns = [Column("id"), Column("name", cut="end", least=4), Column("auc", rank=1)]
+
+    layout = lay_out(columns, [["9f3a01bc", "abcdefgh", "0.9"]], width=10)
+
+    assert layout.rows == ("9f3a01bc  abc…",)
+    assert layout.left_out == ("auc",)
+
+
 def test_a_table_without_rows_still_has_titles() -> None:
     assert lay_out([Column("a"), Column("b")], [], width=80).header == ("a  b",)
 

@@ -11,6 +11,7 @@ import pytest
 
 from pytest_mlrun.records.project import Goal, Leaderboard
 from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.records.verdict import Verdict
 from pytest_mlrun.report.terminal import render_summary
 from pytest_mlrun.rules.gates import judge_floor
 
@@ -78,6 +79,35 @@ def test_every_failed_gate_has_its_line(make_run: MakeRun) -> None:
     assert not any("val_f1" in line for line in lines)
 
 
+def test_a_long_list_of_failed_gates_ends_in_where_to_see_the_rest(make_run: MakeRun) -> None:
+    gates = tuple(judge_floor(f"m{n}", 0.1, 0.5) for n in range(23))
+
+    lines = _render([make_run("a", outcome="failed", cause="gate", gates=gates)])
+
+    assert sum(line.startswith("floor not met") for line in lines) == 20
+    assert lines[-2] == "… and 3 gates more: pytest -v, or pytest-mlrun show RUN"
+
+
+def test_an_inconclusive_gate_is_shown_and_breaks_nothing(make_run: MakeRun) -> None:
+    verdict = Verdict("floor", "val_auc", "INCONCLUSIVE", calibrated=True, method="rows", estimate=0.5, bound=0.4)
+
+    lines = render_summary(
+        [make_run("a", gates=(verdict,))], verbosity=0, width=80, leaderboards={}, store_path=Path.cwd() / "x"
+    )
+
+    (shown,) = [line for line in lines if line[0].startswith("INCONCLUSIVE")]
+    assert shown[0].endswith("  (a)")
+    assert shown[1] == {"yellow": True}
+
+
+def test_columns_without_room_are_named(make_run: MakeRun) -> None:
+    metrics = dict.fromkeys(("metric_one", "metric_two", "metric_three"), 123.4)
+
+    lines = _render([make_run("a-long-name-of-a-run" * 3, metrics=metrics)], width=44)
+
+    assert "no room for: metric_three, metric_two" in lines
+
+
 def test_what_colour_says_is_said_in_words_too(make_run: MakeRun) -> None:
     runs = [make_run("a", metrics={"val_auc": 1.0, "val_f1": 1.0}), make_run("b", outcome="failed", cause="error")]
 
@@ -103,7 +133,7 @@ def test_many_runs_show_the_best_and_all_that_failed(make_run: MakeRun) -> None:
 
 
 def test_verbose_shows_every_run_metric_gate_and_error(make_run: MakeRun) -> None:
-    metrics = {name: 0.5 for name in ("m1", "m2", "m3", "m4", "m5")}
+    metrics = dict.fromkeys(("m1", "m2", "m3", "m4", "m5"), 0.5)
     runs = [make_run(f"r{n}", metrics=metrics, gates=(judge_floor("m1", 0.5, 0.1),)) for n in range(25)]
     runs[0] = make_run("broken", outcome="failed", cause="error", error="E   ValueError: no\n")
 
@@ -153,17 +183,21 @@ def test_runs_recovered_from_dead_processes_are_mentioned(make_run: MakeRun) -> 
     assert "2 runs of processes that died, kept as orphaned: pytest-mlrun runs --status orphaned" in lines
 
 
+@pytest.mark.parametrize(
+    ("store", "line"),
+    [
+        (".pytest_mlrun", "store: .pytest_mlrun  ·  pytest-mlrun runs"),
+        ("my runs", "store: my runs  ·  pytest-mlrun --store 'my runs' runs"),
+        ("../.pytest_mlrun", "store: ../.pytest_mlrun  ·  pytest-mlrun runs"),
+        ("/far/away", "store: /far/away  ·  pytest-mlrun --store /far/away runs"),
+    ],
+)
 def test_the_store_line_names_what_the_program_would_not_find(
-    make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    store: str, line: str, make_run: MakeRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
 
-    assert _render([make_run()], store=tmp_path / ".pytest_mlrun")[-1] == "store: .pytest_mlrun  ·  pytest-mlrun runs"
-    assert _render([make_run()], store=tmp_path / "my runs")[-1] == "store: my runs  ·  pytest-mlrun --store 'my runs' runs"
-    far = tmp_path.parent / "far"
-    assert _render([make_run()], store=far)[-1] == f"store: {far}  ·  pytest-mlrun --store {far} runs"
-    above = tmp_path.parent / ".pytest_mlrun"
-    assert _render([make_run()], store=above)[-1] == "store: ../.pytest_mlrun  ·  pytest-mlrun runs"
+    assert _render([make_run()], store=(tmp_path / store).resolve())[-1] == line
 
 
 def test_the_summary_needs_neither_pytest_nor_numpy_nor_pyarrow() -> None:

@@ -6,6 +6,10 @@ import errno
 import json
 import os
 import platform
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
 
 import pytest
@@ -107,6 +111,44 @@ def test_reading_needs_no_write_permission_and_writes_nothing(tmp_path: Path) ->
     assert store.reader().runs() == []
 
     assert sorted(str(path) for path in store.path.rglob("*")) == before
+
+
+def test_a_store_in_a_locked_folder_is_one_clear_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Path, "exists", refuse(errno.EACCES))
+
+    with pytest.raises(StoreError, match="the run store cannot be read: Permission denied") as caught:
+        Store.open(tmp_path / "store")
+
+    assert caught.value.next_step == "check the permissions of the folders above it"
+
+
+def test_a_store_that_another_process_made_a_moment_earlier_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids: list[str] = []
+
+    @contextmanager
+    def overtaken(path: Path, *, timeout_s: float) -> Iterator[None]:
+        monkeypatch.undo()
+        ids.append(Store.open(path.parent, create=True).store_id)
+        with hold(path, timeout_s=timeout_s):
+            yield
+
+    monkeypatch.setattr("pytest_mlrun.store.locks.hold", overtaken)
+
+    assert [Store.open(tmp_path / "store", create=True).store_id] == ids
+
+
+def test_a_file_that_cannot_be_made_durable_does_not_appear(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write(path: Path) -> None:
+        path.write_text("x")
+
+    monkeypatch.setattr(os, "fsync", refuse(errno.ENOSPC))
+
+    with pytest.raises(StoreWriteError, match="no space is left"):
+        publish(tmp_path / "a", write, temporary=tmp_path / "t", steps=Steps())
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_published_file_appears_whole_or_not_at_all(tmp_path: Path) -> None:
@@ -234,3 +276,23 @@ def test_without_a_boot_id_the_host_stands_in(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr("sys.platform", "freebsd")
 
     assert find_boot_id() == f"host:{platform.node()}"
+
+
+def test_on_a_mac_the_kernel_names_the_boot(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(command: list[str], **_: object) -> subprocess.CompletedProcess[str]:
+        return subprocess.CompletedProcess(command, 0, stdout="ABC-1\n")
+
+    monkeypatch.setattr(Path, "read_text", refuse(errno.ENOENT))
+    monkeypatch.setattr("sys.platform", "darwin")
+    monkeypatch.setattr(subprocess, "run", answer)
+
+    assert find_boot_id() == "abc-1"
+
+
+def test_a_source_tree_that_is_not_installed_writes_an_unknown_version(monkeypatch: pytest.MonkeyPatch) -> None:
+    def absent(_: str) -> str:
+        raise PackageNotFoundError
+
+    monkeypatch.setattr("pytest_mlrun.store.locks.version", absent)
+
+    assert describe_writer("s")["version"] == "unknown"

@@ -119,6 +119,24 @@ def test_a_log_that_a_segment_replaces_is_removed_not_sealed(store: Store, name:
     assert len(store.reader().runs()) == 2
 
 
+def test_a_log_sealed_while_its_lock_was_asked_for_is_not_sealed_twice(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    writer = store.writer(session_id="session")
+    writer.start(RunStart(run_id(0), "session", "churn", "n", "t"))
+    writer.finish(run_id(0), PASSED)
+
+    def too_late(path: Path) -> object:
+        writer.close()
+        return try_lock(path)
+
+    monkeypatch.setattr("pytest_mlrun.store.recovery.try_lock", too_late)
+
+    assert store.recover() == ()
+    assert live_files(store) == []
+    assert len(store.reader().runs()) == 1
+
+
 def test_a_segment_that_cannot_be_read_is_sealed_again_from_its_log(store: Store) -> None:
     files = leave_log(store)
     files.segment.write_bytes(b"ARROW1\0\0half")

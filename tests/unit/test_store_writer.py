@@ -291,3 +291,47 @@ def test_a_writer_that_is_dropped_frees_its_lock(store: Store) -> None:
     gc.collect()
 
     assert [run.status for run in store.recover()] == ["orphaned"]
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")  # the child only touches the writer, then leaves
+def test_a_forked_child_can_neither_write_nor_seal(store: Store) -> None:
+    writer = open_writer(store, RUN)
+    loss = writer.channel(RUN, "loss")
+    child = os.fork()
+    if child == 0:
+        refused = 0
+        for attempt in (lambda: writer.append(loss, 0.5, 0), lambda: writer.finish(RUN, PASSED), writer.seal):
+            try:
+                attempt()
+            except RunClosedError:
+                refused += 1
+        os._exit(refused)
+
+    _, status = os.waitpid(child, 0)
+    record = writer.finish(RUN, PASSED)
+    writer.close()
+
+    assert os.waitstatus_to_exitcode(status) == 2
+    assert record.metrics == {}
+
+
+def test_texts_too_long_for_one_column_are_divided_into_batches(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_mlrun.store.columns.MOST_BYTES", 200)
+    runs = [f"01920000-0000-7000-8000-{number:012x}" for number in range(12)]
+    writer = open_writer(store, *runs)
+    for run in runs:
+        writer.finish(run, PASSED)
+    writer.close()
+
+    assert [run.run_id for run in store.reader().runs()] == runs
+
+
+def test_a_text_too_long_for_any_column_leaves_the_log(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    writer = open_writer(store, RUN)
+    writer.finish(RUN, RunEnd("failed", "failed", error="x" * 300))
+    with monkeypatch.context() as patch:
+        patch.setattr("pytest_mlrun.store.columns.MOST_BYTES", 200)
+        with pytest.raises(StoreWriteError, match="a text of one run is too long to be sealed"):
+            writer.close()
+
+    assert [run.status for run in store.recover()] == ["failed"]

@@ -31,7 +31,7 @@ def build(alpha: float) -> Pipeline:
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--alpha", type=float, default=1.0)
-    parser.add_argument("--minimum", type=float, default=0.8)
+    parser.add_argument("--minimum", type=float, default=0.75)
     options = parser.parse_args(arguments)
     with pytest_mlrun.record(
         experiment="tickets", params={"alpha": options.alpha}, data="tickets", tags={"by": "script"}

@@ -23,7 +23,7 @@ def main() -> None:
         writer.writerow(["topic", "text"])
         for _ in range(600):
             topic = str(rng.choice(list(TOPICS)))
-            words = [*rng.choice(TOPICS[topic], 2), *rng.choice(FILLER, 4), str(rng.choice(vocabulary))]
+            words = [*rng.choice(TOPICS[topic], 2), *rng.choice(FILLER, 4), *rng.choice(vocabulary, 3)]
             writer.writerow([topic, " ".join(rng.permutation(words))])
 
 
