@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -140,7 +140,7 @@ def describe_params(item: pytest.Function) -> dict[str, str]:
     from pytest_mlrun.rules.params import describe_param
 
     return {
-        name: describe_param(name, value, explicit_id=_explicit_id(item, name))
+        name: describe_param(name, value, explicit_id=_explicit_id(item, name, value))
         for name, value in item.callspec.params.items()
     }
 
@@ -179,25 +179,26 @@ def _qualified_name(item: pytest.Function) -> str:
     return "::".join([*classes, item.originalname])
 
 
-def _explicit_id(item: pytest.Function, name: str) -> str | None:
+def _explicit_id(item: pytest.Function, name: str, value: object) -> str | None:
     """Return the id that a person gave to the parametrized value, if one did."""
     for mark in item.iter_markers("parametrize"):
         names, values = mark.args[0], mark.args[1] if len(mark.args) > 1 else mark.kwargs.get("argvalues")
         names = [part.strip() for part in names.split(",")] if isinstance(names, str) else list(names)
         if name in names and isinstance(values, Sequence):
-            return _id_in_mark(mark, values, item.callspec.indices[name])
+            return _id_in_mark(mark, values, names.index(name), len(names), value)
     return None
 
 
-def _id_in_mark(mark: pytest.Mark, values: Sequence[object], index: int) -> str | None:
-    written = getattr(values[index], "id", None) if type(values[index]).__name__ == "ParameterSet" else None
-    if isinstance(written, str):
-        return written
+def _id_in_mark(mark: pytest.Mark, sets: Sequence[Any], position: int, width: int, value: object) -> str | None:
     ids = mark.kwargs.get("ids")
-    if isinstance(ids, Sequence) and index < len(ids) and isinstance(ids[index], str):
-        return str(ids[index])
-    if callable(ids):
-        inner = values[index]
-        made = ids(inner.values[0] if type(inner).__name__ == "ParameterSet" else inner)  # type: ignore[attr-defined]
+    for index, given in enumerate(sets):
+        written = type(given).__name__ == "ParameterSet"
+        values = given.values if written else (given,) if width == 1 else given
+        # By identity: what needs an id has no other way to be told apart.
+        if values[position] is not value:
+            continue
+        if written and isinstance(given.id, str):
+            return str(given.id)
+        made = ids(value) if callable(ids) else ids[index] if isinstance(ids, Sequence) and index < len(ids) else None
         return made if isinstance(made, str) else None
     return None

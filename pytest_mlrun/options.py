@@ -44,7 +44,13 @@ class Option:
 
 OPTIONS = (
     Option("mlrun", "flag", False, None, "Run training experiments and record them; without it they are skipped."),
-    Option("mlrun_store", "text", STORE_FOLDER, "PATH", "Folder of the run store, relative to the root directory."),
+    Option(
+        "mlrun_store",
+        "text",
+        STORE_FOLDER,
+        "PATH",
+        "Folder of the run store; in a configuration file relative to the root directory.",
+    ),
     Option("mlrun_experiment", "text", None, "NAME", "Record under this experiment, whatever the markers say."),
     Option("mlrun_seed", "integer", 0, "N", "Seed of experiments whose marker gives none, from 0 to 4294967295."),
     Option("mlrun_clean_tree", "flag", False, None, "Refuse to train while the git tree has uncommitted changes."),
@@ -92,12 +98,23 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
     experiment = values["mlrun_experiment"]
     return Settings(
         mlrun=bool(values["mlrun"]),
-        store=config.rootpath / str(values["mlrun_store"]),
+        store=_store_path(config, environ, str(values["mlrun_store"])),
         experiment=str(experiment) if experiment else None,
         seed=seed,
         clean_tree=bool(values["mlrun_clean_tree"]),
         junit=bool(values["mlrun_junit"]),
     )
+
+
+def _store_path(config: pytest.Config, environ: Mapping[str, str], written: str) -> Path:
+    # As shells do: what is typed or exported is relative to where one stands; what a file says, to that file's folder.
+    typed = config.getoption("mlrun_store", None) is not None or environ.get("PYTEST_MLRUN_STORE", "") != ""
+    base = config.invocation_params.dir if typed else config.rootpath
+    path = base / Path(written).expanduser()
+    if typed:
+        # xdist hands the option to its workers, which may stand elsewhere.
+        config.option.mlrun_store = str(path)
+    return path
 
 
 def _read(config: pytest.Config, environ: Mapping[str, str], option: Option) -> bool | str | int | None:

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_mlrun.errors import MarkerError, MlrunError
-from pytest_mlrun.experiment import check_item, is_experiment, is_refused, plan_item, plan_module, read_marker_of, seed_of
+from pytest_mlrun.experiment import (
+    check_item,
+    is_experiment,
+    is_refused,
+    plan_item,
+    plan_module,
+    read_marker_of,
+    seed_of,
+)
 from pytest_mlrun.recorder.recorder import Recorder
 from pytest_mlrun.run.run import Run
 
@@ -265,9 +273,9 @@ class ExperimentSession:
 
         if not self.reported:
             return
-        leaderboards = {
-            name: board for project in self._known_projects() for name, board in project.leaderboards.items()
-        }
+        projects = self._known_projects()
+        leaderboards = {name: board for project in projects for name, board in project.leaderboards.items()}
+        goals = {name: metric.goal for project in projects for name, metric in project.metrics.items() if metric.goal}
         lines = render_summary(
             self.reported,
             verbosity=verbosity,
@@ -275,6 +283,7 @@ class ExperimentSession:
             leaderboards=leaderboards,
             store_path=self.settings.store,
             recovered=self.recovered,
+            goals=goals,
         )
         for text, markup in lines:
             reporter.write_line(text, **markup)

@@ -10,11 +10,11 @@ from typing import Protocol
 
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.errors import StoreError, StoreWriteError
+from pytest_mlrun.records.names import STORE_FOLDER
 from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.records.run import RunRecord
 
-STORE_FOLDER = ".pytest_mlrun"
 DAMAGED = 3
 
 

@@ -207,7 +207,7 @@ class Recording:
                 self.write_context(
                     {
                         "rand.pinned": sorted({*names, *late}),
-                    "rand.unpinned": list(find_unpinnable()),
+                        "rand.unpinned": list(find_unpinnable()),
                         **{f"rand.end.{stream}": digest for stream, digest in ends.items()},
                     }
                 )
@@ -253,9 +253,7 @@ class Recording:
         self.record = self._recorder.finish(self, end)
         return self.record
 
-    def _end(
-        self, outcome: Outcome, error: BaseException | None, text: str, phase: str, *, oom_kills: int
-    ) -> RunEnd:
+    def _end(self, outcome: Outcome, error: BaseException | None, text: str, phase: str, *, oom_kills: int) -> RunEnd:
         from pytest_mlrun.rules.cause import classify, describe_error
 
         if outcome in {"passed", "skipped"}:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from pytest_mlrun.records.names import STORE_FOLDER
 from pytest_mlrun.records.project import Goal, Leaderboard
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.records.verdict import Verdict
@@ -24,7 +25,6 @@ Line: TypeAlias = tuple[str, dict[str, bool]]
 MOST_ROWS = 20
 _BEST_ROWS = 10
 _MOST_GATES = 20
-_DEFAULT_FOLDER = ".pytest_mlrun"
 _ORDER = ("passed", "failed", "error", "skipped", "killed", "orphaned", "running")
 
 
@@ -164,7 +164,7 @@ def _recovered_lines(recovered: int) -> list[Line]:
 def _store_line(store_path: Path, experiments: Sequence[str], leaderboards: Mapping[str, Leaderboard]) -> str:
     folder = Path.cwd()
     # The program finds a store of the default name in this folder and in those above by itself.
-    found = store_path.name == _DEFAULT_FOLDER and folder.is_relative_to(store_path.parent)
+    found = store_path.name == STORE_FOLDER and folder.is_relative_to(store_path.parent)
     near = store_path.is_relative_to(folder)
     shown = os.path.relpath(store_path) if found or near else str(store_path)
     ranked = [experiment for experiment in experiments if experiment in leaderboards]

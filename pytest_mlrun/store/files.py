@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import mmap
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -182,8 +183,33 @@ def read_bytes(path: Path) -> bytes:
         FileNotFoundError: It vanished, as a log does when it is sealed.
         StoreError: It cannot be read.
     """
-    try:
+    with _reading(path):
         return path.read_bytes()
+
+
+def map_bytes(path: Path) -> bytes | mmap.mmap:
+    """Map a file that nobody writes to: a log of gigabytes need not fit into memory.
+
+    Args:
+        path: The file; it may be removed while it is mapped, but not be cut.
+
+    Returns:
+        Its bytes.
+
+    Raises:
+        FileNotFoundError: It vanished.
+        StoreError: It cannot be read.
+    """
+    with _reading(path), path.open("rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return b""  # an empty file cannot be mapped
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+@contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError:
         raise
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import struct
 import zlib
@@ -198,7 +199,7 @@ def _checksum(seq: int, time_us: int, *cells: bytes | memoryview) -> int:
     return crc
 
 
-def read_log(content: bytes) -> LogContent:
+def read_log(content: bytes | mmap.mmap) -> LogContent:
     """Read the events of a log: every event that is whole, and none that is not.
 
     Args:
@@ -233,7 +234,7 @@ def _skip_schema(buffer: pa.Buffer) -> int:
         return 0
 
 
-def _find_event(content: bytes, buffer: pa.Buffer, at: int, expected: int) -> tuple[int, Event, int] | None:
+def _find_event(content: bytes | mmap.mmap, buffer: pa.Buffer, at: int, expected: int) -> tuple[int, Event, int] | None:
     while True:
         found = _read_event(content, buffer, at)
         if found is not None and found[0].seq >= expected:
@@ -243,7 +244,7 @@ def _find_event(content: bytes, buffer: pa.Buffer, at: int, expected: int) -> tu
             return None
 
 
-def _next_mark(content: bytes, at: int) -> int:
+def _next_mark(content: bytes | mmap.mmap, at: int) -> int:
     # Messages are padded to 8 bytes, so the next one begins at a multiple of 8.
     while True:
         at = content.find(_MARK, at)
@@ -252,7 +253,7 @@ def _next_mark(content: bytes, at: int) -> int:
         at += 1
 
 
-def _read_event(content: bytes, buffer: pa.Buffer, at: int) -> tuple[Event, int] | None:
+def _read_event(content: bytes | mmap.mmap, buffer: pa.Buffer, at: int) -> tuple[Event, int] | None:
     if content[at : at + 4] != _MARK or not 0 < int.from_bytes(content[at + 4 : at + 8], "little") < _MOST_HEADER_BYTES:
         return None
     source = pa.BufferReader(buffer.slice(at))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.store.files import Steps, read_bytes
+from pytest_mlrun.store.files import Steps, map_bytes
 from pytest_mlrun.store.layout import LogFiles, list_leftovers, list_logs, list_segments
 from pytest_mlrun.store.locks import find_boot_id, try_lock
 from pytest_mlrun.store.log import read_log
@@ -46,7 +46,7 @@ def recover_logs(root: Path, *, other_boots: bool = False, steps: Steps) -> tupl
 
 def _recover(files: LogFiles, replaced: _Replaced, *, boot: str, steps: Steps) -> tuple[RunRecord, ...]:
     try:
-        content = read_bytes(files.events)
+        content = map_bytes(files.events)
     except FileNotFoundError:
         # Whoever held the lock before sealed the log: all that may be left is this lock file.
         remove_log(files, steps=steps)

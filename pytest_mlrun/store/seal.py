@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.store.files import Steps, aside, install, read_bytes, remove, writing
+from pytest_mlrun.store.files import Steps, aside, install, map_bytes, remove, writing
 from pytest_mlrun.store.fold import FoldedRun, fold_events, fold_runs
 from pytest_mlrun.store.layout import LogFiles
 from pytest_mlrun.store.log import read_log
@@ -27,7 +27,7 @@ def seal_log(files: LogFiles, *, steps: Steps) -> tuple[RunRecord, ...]:
     Raises:
         StoreWriteError: The operating system refused; the log stays as it is.
     """
-    log = read_log(read_bytes(files.events))
+    log = read_log(map_bytes(files.events))
     states = fold_events(log.events)
     records: tuple[RunRecord, ...] = ()
     if states:

@@ -13,7 +13,8 @@ HEAVY = ["numpy", "pyarrow", "sklearn", "scipy", "filelock", "pytest_mlrun.sessi
 IDLE = """
 import json, os, sys
 started = []
-sys.addaudithook(lambda event, args: started.append(event) if event in ("subprocess.Popen", "os.fork", "os.exec") else None)
+watched = {"subprocess.Popen", "os.fork", "os.exec", "os.posix_spawn"}
+sys.addaudithook(lambda event, args: started.append(event) if event in watched else None)
 import pytest
 code = pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:]])
 print(json.dumps({"code": int(code), "modules": sorted(sys.modules), "started": started}))

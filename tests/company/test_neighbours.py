@@ -77,9 +77,7 @@ def test_junit_gets_properties_only_when_asked(pytester: pytest.Pytester, asked:
 
     pytester.runpytest("--mlrun", "--junitxml=out.xml", *(["--mlrun-junit"] if asked else []))
 
-    found = {
-        node.attrib["name"]: node.attrib["value"] for node in ET.parse(pytester.path / "out.xml").iter("property")
-    }
+    found = {node.attrib["name"]: node.attrib["value"] for node in ET.parse(pytester.path / "out.xml").iter("property")}
     assert found.get("mlrun_metric_auc") == ("0.75" if asked else None)
     assert ("mlrun_id" in found) is asked
 

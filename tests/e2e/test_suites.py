@@ -19,8 +19,12 @@ import pytest
 
 from pytest_mlrun import RunRecord, open_store
 
+SWEEP = "tests/test_sweep.py"
+REPLICATES = "tests/test_replicates.py"
 SUITES = Path(__file__).parent / "suites"
 FOREIGN = ("PYTEST_", "GIT_", "GITHUB_", "MLRUN_")
+# Hypothesis takes a second to start, in each of these processes, and drives none of these tests.
+SPARED = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest")
 UNWANTED = shutil.ignore_patterns("__pycache__", ".pytest_cache", ".pytest_mlrun")
 
 
@@ -34,6 +38,11 @@ class Answer:
     @property
     def outcomes(self) -> dict[str, int]:
         return dict(pytest.RunResult.parse_summary_nouns(self.text.splitlines()))
+
+    def of(self, file: str) -> Counter[str]:
+        """Outcomes of one file's tests, as ``-rA`` lists them."""
+        listed = (line.split(" ", 2) for line in self.text.splitlines() if f" {file}::" in line)
+        return Counter(words[0] for words in listed if words[0].isupper())
 
     @property
     def errors(self) -> str:
@@ -69,9 +78,7 @@ class Checkout:
         return self.run(sys.executable, *arguments, **variables)
 
     def pytest(self, *arguments: str, folder: str = ".", **variables: str) -> Answer:
-        return self.run(
-            sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *arguments, folder=folder, **variables
-        )
+        return self.run(sys.executable, "-m", "pytest", *SPARED, *arguments, folder=folder, **variables)
 
     def program(self, *arguments: str) -> Answer:
         return self.run(sys.executable, "-m", "pytest_mlrun", *arguments)
@@ -95,8 +102,8 @@ class Checkout:
     def store(self) -> Path:
         return self.path / ".pytest_mlrun"
 
-    def runs(self, experiment: str | None = None) -> list[RunRecord]:
-        return open_store(self.store).runs(experiment=experiment)
+    def runs(self, experiment: str | None = None, *, file: str = "") -> list[RunRecord]:
+        return [run for run in open_store(self.store).runs(experiment=experiment) if run.test.startswith(file)]
 
 
 def check_out(suite: str, target: Path) -> Checkout:
@@ -122,40 +129,40 @@ def fresh(tmp_path: Path) -> Callable[[str], Checkout]:
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Checkout]:
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Checkout]:
     """A checkout after its first ``pytest --mlrun``, shared by the tests that only read."""
 
     @functools.cache
-    def train(suite: str, *arguments: str) -> Checkout:
+    def train(suite: str) -> Checkout:
         checkout = check_out(suite, tmp_path_factory.mktemp("e2e"))
-        checkout.first.append(checkout.pytest("--mlrun", *arguments))
+        checkout.first.append(checkout.pytest("--mlrun", "-rA"))
         return checkout
 
     return train
 
 
 @pytest.fixture
-def sweep(trained: Callable[..., Checkout]) -> Checkout:
-    return trained("sweep_and_winner", "tests/test_load.py", "tests/test_sweep.py")
+def sweep(trained: Callable[[str], Checkout]) -> Checkout:
+    return trained("sweep_and_winner")
 
 
 @pytest.fixture
-def credit(trained: Callable[..., Checkout]) -> Checkout:
+def credit(trained: Callable[[str], Checkout]) -> Checkout:
     return trained("train_once_assert_many")
 
 
 @pytest.fixture
-def replicates(trained: Callable[..., Checkout]) -> Checkout:
-    return trained("seed_replicates", "tests/test_replicates.py")
+def replicates(trained: Callable[[str], Checkout]) -> Checkout:
+    return trained("seed_replicates")
 
 
 @pytest.fixture
-def search(trained: Callable[..., Checkout]) -> Checkout:
+def search(trained: Callable[[str], Checkout]) -> Checkout:
     return trained("search_loop")
 
 
 @pytest.fixture
-def monorepo(trained: Callable[..., Checkout]) -> Checkout:
+def monorepo(trained: Callable[[str], Checkout]) -> Checkout:
     return trained("monorepo")
 
 
@@ -197,9 +204,10 @@ def test_a_suites_data_is_what_its_script_makes(script: str, tmp_path: Path) -> 
 
 
 def test_a_sweep_is_one_finished_run_for_each_case(sweep: Checkout) -> None:
-    runs = sweep.runs()
+    runs = sweep.runs(file=SWEEP)
 
-    assert sweep.first[0].outcomes == {"passed": 8}
+    assert sweep.first[0].of("tests/test_load.py") == {"PASSED": 2}
+    assert sweep.first[0].of(SWEEP) == {"PASSED": 6}
     assert {(run.experiment, run.status, run.outcome, run.cause) for run in runs} == {
         ("churn-2026q2", "finished", "passed", "")
     }
@@ -214,7 +222,7 @@ def test_a_sweep_is_one_finished_run_for_each_case(sweep: Checkout) -> None:
 def test_a_run_of_a_sweep_knows_its_code_data_environment_and_seed(sweep: Checkout) -> None:
     head = sweep.git("rev-parse", "HEAD")
 
-    for run in sweep.runs():
+    for run in sweep.runs(file=SWEEP):
         assert context(run, "code.commit") == head
         assert context(run, "code.dirty") is False
         assert context(run, "data.churn.digest") == sha256(sweep.path / "data/churn.csv")
@@ -224,7 +232,7 @@ def test_a_run_of_a_sweep_knows_its_code_data_environment_and_seed(sweep: Checko
 
 
 def test_a_run_of_a_sweep_keeps_rows_curve_figure_table_and_model(sweep: Checkout) -> None:
-    for run in sweep.runs():
+    for run in sweep.runs(file=SWEEP):
         wanted = {"predictions": 1, "labels": 1, "model": 1, "figure": 1, "table": 1, "environment": 1, "manifest": 1}
         assert wanted.items() <= roles(run).items()
         assert run.series["train_accuracy"].startswith("25:")
@@ -236,14 +244,14 @@ def test_a_run_of_a_sweep_keeps_rows_curve_figure_table_and_model(sweep: Checkou
 
 
 def test_the_best_run_of_the_leaderboard_is_said_in_summary_and_top(sweep: Checkout) -> None:
-    good = [run for run in sweep.runs() if run.metrics["val_roc_auc"] >= 0.75]
+    good = [run for run in sweep.runs(file=SWEEP) if run.metrics["val_roc_auc"] >= 0.75]
     best = min(good, key=lambda run: run.metrics["val_log_loss"])
 
     top = sweep.program("top", "churn-2026q2", "--by", "val_log_loss", "--where", "val_roc_auc >= 0.75", "--json")
 
     assert top.lines[0]["run_id"] == best.run_id
     assert len(top.lines) == len(good)
-    assert any("best" in line and best.name in line for line in sweep.first[0].text.splitlines())
+    assert [line.split()[1] for line in sweep.first[0].text.splitlines() if line.startswith("*  ")] == [best.name]
 
 
 def test_the_program_lists_the_runs_that_the_store_holds(sweep: Checkout) -> None:
@@ -252,24 +260,21 @@ def test_the_program_lists_the_runs_that_the_store_holds(sweep: Checkout) -> Non
     assert {str(line["run_id"]) for line in listed.lines} == {run.run_id for run in sweep.runs()}
 
 
+@pytest.mark.slow
 def test_one_case_alone_scores_as_it_did_in_the_sweep(sweep: Checkout, fresh: Callable[[str], Checkout]) -> None:
     alone = fresh("sweep_and_winner")
 
     answer = alone.pytest("--mlrun", "-k", "test_sweep and 0.1-16", "-n", "1")
 
     [run] = alone.runs()
-    [twin] = [other for other in sweep.runs() if other.name == run.name]
+    [twin] = [other for other in sweep.runs(file=SWEEP) if other.name == run.name]
     assert answer.outcomes["passed"] == 1
     assert {**run.metrics, "fit_s": 0} == {**twin.metrics, "fit_s": 0}
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="selection of a sweep's winner is not built yet")
-def test_the_winner_is_judged_after_the_sweep_on_rows_nobody_chose_it_by(fresh: Callable[[str], Checkout]) -> None:
-    checkout = fresh("sweep_and_winner")
-
-    answer = checkout.pytest("--mlrun", "tests/test_winner.py", "tests/test_sweep.py")
-
-    assert answer.outcomes == {"passed": 7}
+def test_the_winner_is_judged_on_rows_that_nobody_chose_it_by(sweep: Checkout) -> None:
+    assert sweep.first[0].of("tests/test_winner.py") == {"PASSED": 1}
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="the model registry is not built yet")
@@ -294,57 +299,61 @@ def test_ten_tests_of_one_training_are_one_run(credit: Checkout) -> None:
     assert roles(run)["model"] == 1
 
 
-def test_one_broken_question_fails_its_test_and_the_run_and_no_other_test(fresh: Callable[[str], Checkout]) -> None:
-    checkout = fresh("train_once_assert_many")
+@pytest.fixture(scope="module")
+def edited(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """The credit suite with uncommitted edits, one of which breaks a gate."""
+    checkout = check_out("train_once_assert_many", tmp_path_factory.mktemp("edited"))
     checkout.edit("tests/test_credit_model.py", '"test_roc_auc", 0.65', '"test_roc_auc", 0.99')
+    checkout.edit("credit/model.py", "max_iter=200", "max_iter=201")
+    (checkout.path / "credit/new_idea.py").write_text("IDEA = 'try a forest'\n")
+    checkout.first.append(checkout.pytest("--mlrun"))
+    return checkout
 
-    answer = checkout.pytest("--mlrun")
 
-    [run] = checkout.runs()
-    assert answer.outcomes == {"passed": 9, "failed": 1}
-    assert f"floor not met: test_roc_auc {run.metrics['test_roc_auc']:.4g} < 0.99" in answer.text
+def test_one_broken_question_fails_its_test_and_the_run_and_no_other_test(edited: Checkout) -> None:
+    [run] = edited.runs()
+
+    assert edited.first[0].outcomes == {"passed": 9, "failed": 1}
+    assert f"floor not met: test_roc_auc {run.metrics['test_roc_auc']:.4g} < 0.99" in edited.first[0].text
     assert (run.outcome, run.cause) == ("failed", "gate")
     assert Counter(verdict.decision for verdict in run.gates) == {"PASS": 5, "FAIL": 1}
 
 
-def test_an_uncommitted_edit_is_kept_as_a_patch(fresh: Callable[[str], Checkout]) -> None:
-    checkout = fresh("train_once_assert_many")
-    checkout.edit("credit/model.py", "max_iter=200", "max_iter=201")
-    (checkout.path / "credit/new_idea.py").write_text("IDEA = 'try a forest'\n")
-
-    checkout.pytest("--mlrun", "-k", "ranks")
-
-    [run] = checkout.runs()
+def test_uncommitted_edits_are_kept_as_a_patch_new_files_included(edited: Checkout) -> None:
+    [run] = edited.runs()
     [patch] = [artifact for artifact in run.artifacts if artifact.role == "patch"]
-    kept = checkout.store / "objects" / patch.digest[7:9] / patch.digest[9:]
+
+    kept = (edited.store / "objects" / patch.digest[7:9] / patch.digest[9:]).read_text()
+
     assert context(run, "code.dirty") is True
-    assert "+    return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=201))" in kept.read_text()
-    assert "+IDEA = 'try a forest'" in kept.read_text()
+    assert "+    return make_pipeline(StandardScaler(), LogisticRegression(C=C, max_iter=201))" in kept
+    assert "+IDEA = 'try a forest'" in kept
 
 
 # -- seed replicates ---------------------------------------------------------------------------------------------------
 
 
 def test_replicates_are_runs_with_seeds_of_their_own(replicates: Checkout) -> None:
-    runs = replicates.runs(experiment="vibration")
+    runs = replicates.runs("vibration", file=REPLICATES)
     [mean] = [run for run in runs if "val_accuracy_mean" in run.metrics]
     children = [run for run in runs if run.parent_id == mean.run_id]
     alone = [run for run in runs if run.parent_id is None and run is not mean]
 
-    assert replicates.first[0].outcomes == {"passed": 6}
+    assert replicates.first[0].of(REPLICATES) == {"PASSED": 6}
     assert Counter(context(run, "rand.seed") for run in alone) == Counter([1000, 1001, 1002, 1003])
     assert Counter(params(run)["replicate"] for run in children) == Counter(range(4))
     assert len({context(run, "rand.seed") for run in children}) == 4
     assert mean.metrics["val_accuracy_mean"] == pytest.approx(sum(run.metrics["val_accuracy"] for run in children) / 4)
 
 
+@pytest.mark.slow
 def test_another_order_of_tests_changes_no_score(replicates: Checkout, fresh: Callable[[str], Checkout]) -> None:
     again = fresh("seed_replicates")
 
-    again.pytest("--mlrun", "tests/test_replicates.py", "-p", "no:randomly")
+    again.pytest("--mlrun", REPLICATES, "-p", "no:randomly")
 
     scores = [
-        {(run.test, run.case, run.params.get("replicate")): dict(run.metrics) for run in checkout.runs()}
+        {(run.test, run.case, run.params.get("replicate")): dict(run.metrics) for run in checkout.runs(file=REPLICATES)}
         for checkout in (replicates, again)
     ]
     assert len(scores[0]) == 10
@@ -352,10 +361,10 @@ def test_another_order_of_tests_changes_no_score(replicates: Checkout, fresh: Ca
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="replicates until a gate is decided are not built yet")
-def test_replicates_stop_when_the_gate_is_decided(fresh: Callable[[str], Checkout]) -> None:
-    answer = fresh("seed_replicates").pytest("--mlrun", "tests/test_until.py")
+def test_replicates_stop_when_the_gate_is_decided(replicates: Checkout) -> None:
+    later = replicates.first[0].of("tests/test_until.py")
 
-    assert "vibration@production" in answer.errors or answer.outcomes == {"passed": 1}
+    assert "vibration@production" in replicates.first[0].errors or later == {"PASSED": 1}
 
 
 # -- a search loop with child runs -------------------------------------------------------------------------------------
@@ -389,6 +398,7 @@ def test_a_trial_that_diverged_keeps_its_point_and_its_reason(search: Checkout) 
 # -- a nightly job with an alert ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_good_night_alerts_nobody(fresh: Callable[[str], Checkout]) -> None:
     checkout = fresh("nightly_alert")
 
@@ -461,6 +471,7 @@ def test_an_estimator_is_a_param_by_class_and_settings(monorepo: Checkout) -> No
     assert '"min_samples_leaf":3' in forest
 
 
+@pytest.mark.slow
 def test_one_team_alone_records_into_the_same_store(fresh: Callable[[str], Checkout]) -> None:
     checkout = fresh("monorepo")
 
@@ -471,6 +482,7 @@ def test_one_team_alone_records_into_the_same_store(fresh: Callable[[str], Check
     assert not (checkout.path / "pricing/.pytest_mlrun").exists()
 
 
+@pytest.mark.slow
 def test_a_teams_word_that_its_vocabulary_refuses_stops_before_training(fresh: Callable[[str], Checkout]) -> None:
     checkout = fresh("monorepo")
     checkout.edit("churn/tests/test_model.py", 'tags={"country": "de"}', 'tags={"country": "at"}')
@@ -525,7 +537,7 @@ def test_tests_read_what_the_script_recorded_and_train_nothing(script: Checkout)
 def test_the_program_shows_a_scripts_runs(script: Checkout) -> None:
     table, lines = script.program("runs", "--experiment", "tickets"), script.program("runs", "--json")
 
-    assert [line["outcome"] for line in lines.lines] == ["passed", "failed"]
+    assert [line["outcome"] for line in lines.lines] == ["failed", "passed"], "newest first"
     assert all(run.short_id in table.text for run in script.runs())
 
 
@@ -541,14 +553,15 @@ def pull_request(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     checkout.git("checkout", "--quiet", "--detach")
     head = checkout.git("rev-parse", "HEAD")
     variables = {"CI": "true", "GITHUB_ACTIONS": "true", "GITHUB_SHA": head, "GITHUB_JOB": "train"}
-    checkout.first.append(checkout.pytest("--mlrun", "tests/test_filter.py", "--junitxml=report.xml", **variables))
+    checkout.first.append(checkout.pytest("--mlrun", "-rA", "--junitxml=report.xml", **variables))
     return checkout
 
 
 def test_a_shallow_detached_checkout_trains_from_a_clean_tree(pull_request: Checkout) -> None:
-    runs = pull_request.runs()
+    runs = pull_request.runs(file="tests/test_filter.py")
 
-    assert pull_request.first[0].outcomes == {"passed": 2}
+    assert pull_request.first[0].of("tests/test_filter.py") == {"PASSED": 2}
+    assert {run.outcome for run in runs} == {"passed"}
     assert {context(run, "code.commit") for run in runs} == {pull_request.git("rev-parse", "HEAD")}
     assert {context(run, "code.branch") for run in runs} == {None}
     assert {context(run, "code.dirty") for run in runs} == {False}
@@ -565,6 +578,7 @@ def test_training_leaves_the_checkout_clean(pull_request: Checkout) -> None:
     assert pull_request.git("status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_a_dirty_tree_trains_nothing_where_a_clean_one_is_required(fresh: Callable[[str], Checkout]) -> None:
     checkout = fresh("fresh_checkout")
     checkout.edit("spam/__init__.py", "Read mails as word counts.", "Read mails as counts of words.")
@@ -595,10 +609,10 @@ def test_one_changed_byte_of_the_data_trains_nothing(fresh: Callable[[str], Chec
 
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="comparison with a committed baseline is not built yet")
-def test_a_fresh_checkout_compares_with_the_committed_baseline(fresh: Callable[[str], Checkout]) -> None:
-    answer = fresh("fresh_checkout").pytest("--mlrun", "tests/test_regression.py")
+def test_a_fresh_checkout_compares_with_the_committed_baseline(pull_request: Checkout) -> None:
+    later = pull_request.first[0].of("tests/test_regression.py")
 
-    assert "spam@production" in answer.errors or answer.outcomes == {"passed": 1}
+    assert "spam@production" in pull_request.first[0].errors or later == {"PASSED": 1}
 
 
 # -- the first session of a stranger -----------------------------------------------------------------------------------
@@ -615,6 +629,7 @@ def test_without_the_option_experiments_are_skipped_and_nothing_is_written(fresh
     assert checkout.git("status", "--porcelain") == ""
 
 
+@pytest.mark.slow
 def test_experiments_can_be_selected_by_their_mark(fresh: Callable[[str], Checkout]) -> None:
     checkout = fresh("train_once_assert_many")
 
@@ -626,6 +641,7 @@ def test_experiments_can_be_selected_by_their_mark(fresh: Callable[[str], Checko
     assert not checkout.store.exists()
 
 
+@pytest.mark.slow
 def test_quiet_says_nothing_of_runs(fresh: Callable[[str], Checkout]) -> None:
     answer = fresh("seed_replicates").pytest("--mlrun", "-q", "-k", "global_generator", "tests/test_replicates.py")
 
@@ -633,6 +649,7 @@ def test_quiet_says_nothing_of_runs(fresh: Callable[[str], Checkout]) -> None:
     assert answer.text.splitlines()[-1].startswith("1 passed, 5 deselected in")
 
 
+@pytest.mark.slow
 def test_data_that_was_never_locked_names_the_command_that_locks_it(fresh: Callable[[str], Checkout]) -> None:
     checkout = fresh("seed_replicates")
     (checkout.path / "mlrun.lock").unlink()
@@ -643,6 +660,7 @@ def test_data_that_was_never_locked_names_the_command_that_locks_it(fresh: Calla
     assert "pytest-mlrun data lock bearings" in answer.text
 
 
+@pytest.mark.slow
 def test_a_misspelled_key_of_the_marker_is_corrected_before_anything_trains(fresh: Callable[[str], Checkout]) -> None:
     checkout = fresh("sweep_and_winner")
     checkout.edit("tests/test_sweep.py", "floors={", "floor={")

@@ -23,7 +23,11 @@ def test_a_broken_floor_fails_the_test_and_says_both_numbers(pytester: pytest.Py
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        [">* mlrun.assert_floor(*", "E*GateFailure: floor not met: auc 0.8121 < 0.83", "FAILED *GateFailure: floor not met: auc*"]
+        [
+            ">* mlrun.assert_floor(*",
+            "E*GateFailure: floor not met: auc 0.8121 < 0.83",
+            "FAILED *GateFailure: floor not met: auc*",
+        ]
     )
     (run,) = stored_runs()
     assert (run.status, run.outcome, run.cause) == ("finished", "failed", "gate")

@@ -23,9 +23,7 @@ def test_the_name_in_minus_p_no_switches_it_off(pytester: pytest.Pytester) -> No
     result.stderr.fnmatch_lines(["*unrecognized arguments: --mlrun*"])
 
 
-def test_it_loads_by_name_where_autoloading_is_off(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_loads_by_name_where_autoloading_is_off(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTEST_PLUGINS")
     pytester.makepyfile(TEST)
 

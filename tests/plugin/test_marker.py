@@ -150,7 +150,9 @@ def test_a_testcase_method_is_refused_with_the_cure(pytester: pytest.Pytester, b
     result = pytester.runpytest("--mlrun")
 
     assert result.ret != pytest.ExitCode.OK
-    result.stdout.fnmatch_lines(["*test_it: a unittest.TestCase method cannot be an experiment*", "*plain test function*"])
+    result.stdout.fnmatch_lines(
+        ["*test_it: a unittest.TestCase method cannot be an experiment*", "*plain test function*"]
+    )
 
 
 def test_given_on_an_experiment_is_refused_with_the_cure(pytester: pytest.Pytester) -> None:

@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
 
 def run_body(pytester: pytest.Pytester, body: str, *, apart: bool = False) -> pytest.RunResult:
-    pytester.makepyfile(f"import pytest\n\ndef test_run(mlrun):\n    mlrun.log_metric('loss', 0.5, step=1)\n    {body}\n")
+    pytester.makepyfile(
+        f"import pytest\n\ndef test_run(mlrun):\n    mlrun.log_metric('loss', 0.5, step=1)\n    {body}\n"
+    )
     return pytester.runpytest_subprocess("--mlrun") if apart else pytester.runpytest("--mlrun")
 
 
@@ -39,9 +41,7 @@ def test_the_outcome_and_cause_of_a_body(
     assert "loss" in run.metrics
 
 
-def test_a_failure_keeps_its_traceback_and_what_was_logged_before(
-    pytester: pytest.Pytester, stored_runs: Runs
-) -> None:
+def test_a_failure_keeps_its_traceback_and_what_was_logged_before(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     result = run_body(pytester, "raise RuntimeError('the reason')")
 
     result.assert_outcomes(failed=1)
@@ -106,9 +106,7 @@ def test_an_exit_inside_a_run_keeps_it(pytester: pytest.Pytester, stored_runs: R
     assert (run.status, run.cause) == ("killed", "interrupted")
 
 
-def test_a_killed_process_leaves_an_orphaned_run_with_its_points(
-    pytester: pytest.Pytester, stored_runs: Runs
-) -> None:
+def test_a_killed_process_leaves_an_orphaned_run_with_its_points(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(
         """
         import os, signal
@@ -154,9 +152,7 @@ def test_an_expected_failure_keeps_its_run(pytester: pytest.Pytester, stored_run
     assert (run.outcome, run.cause) == ("failed", "gate")
 
 
-def test_a_run_that_cannot_be_written_to_its_end_fails_its_test(
-    pytester: pytest.Pytester, stored_runs: Runs
-) -> None:
+def test_a_run_that_cannot_be_written_to_its_end_fails_its_test(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     result = run_body(
         pytester,
         "mlrun._recording._recorder.writer.finish = None or (lambda *_: (_ for _ in ()).throw("

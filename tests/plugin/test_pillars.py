@@ -86,9 +86,7 @@ def test_files_that_appeared_and_vanished_are_named(pytester: pytest.Pytester, c
     result.stdout.fnmatch_lines_random(["*appeared*new.csv*", "*vanished*a.csv*"])
 
 
-def test_data_without_a_lock_is_refused_with_the_command_that_makes_one(
-    pytester: pytest.Pytester, churn: Path
-) -> None:
+def test_data_without_a_lock_is_refused_with_the_command_that_makes_one(pytester: pytest.Pytester, churn: Path) -> None:
     (pytester.path / "mlrun.lock").unlink()
 
     result = pytester.runpytest("--mlrun")

@@ -38,7 +38,10 @@ def test_the_four_layers_of_a_run(pytester: pytest.Pytester, stored_runs: Runs) 
     assert (run.experiment, run.name, run.case) == ("churn", "test_sweep[log-3]", "log-3")
     assert run.test == "test_the_four_layers_of_a_run.py::test_sweep"
     assert {name: json.loads(text) for name, text in run.params.items()} == {
-        "depth": 3, "loss": "log", "rounds": 10, "shrink": True,
+        "depth": 3,
+        "loss": "log",
+        "rounds": 10,
+        "shrink": True,
     }
     assert dict(run.metrics) == {"auc": 0.75, "train_loss": 0.8}
     assert dict(run.tags) == {"team": "risk", "note": "first"}
@@ -340,9 +343,13 @@ def test_recording_outside_pytest_is_marked_unpinned(tmp_path, monkeypatch) -> N
 def test_recording_outside_pytest_keeps_a_failure(tmp_path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     monkeypatch.chdir(tmp_path)
 
-    with pytest.raises(ZeroDivisionError), pytest_mlrun.record(experiment="notebook") as run:
-        run.log_metric("auc", 0.5)
-        1 / 0  # noqa: B018 - the failure
+    def fail() -> None:
+        with pytest_mlrun.record(experiment="notebook") as run:
+            run.log_metric("auc", 0.5)
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        fail()
 
     (record,) = pytest_mlrun.open_store().runs()
     assert (record.status, record.outcome, record.metrics["auc"]) == ("failed", "failed", 0.5)

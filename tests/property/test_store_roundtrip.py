@@ -107,7 +107,7 @@ def same(one: RunRecord, other: RunRecord) -> bool:
     return canonical_text(one) == canonical_text(other) and one.digest == other.digest
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=30, deadline=None)
 @given(st.data())
 def test_a_run_is_the_same_live_sealed_and_recovered(data: st.DataObject) -> None:
     start, end = data.draw(starts(1)), data.draw(ends)
