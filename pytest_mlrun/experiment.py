@@ -112,9 +112,10 @@ def plan_item(item: pytest.Function, settings: Settings, project: Project) -> Ru
     case = item.callspec.id if hasattr(item, "callspec") else ""
     test = f"{_relative(item.path, project.root)}::{_qualified_name(item)}"
     plan = _plan(item, settings, project)
+    template = project.naming.run_names.get(plan.experiment, project.naming.run_name)
     return replace(
         plan,
-        name=run_name(project.naming.run_name, params=params, experiment=plan.experiment, test=test, case=case),
+        name=run_name(template, params=params, experiment=plan.experiment, test=test, case=case),
         test=test,
         case=case,
         params=params,

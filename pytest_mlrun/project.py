@@ -6,6 +6,7 @@ import os
 import re
 import tomllib
 from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, Literal, TypeVar
 
@@ -133,11 +134,14 @@ def _read_leaderboard(experiment: str, table: _Table) -> Leaderboard:
 
 
 def _read_naming(table: _Table) -> Naming:
-    table.allow(("run_name", "allowed", "refused", "required_params", "tags"), instead={"required": "required_params"})
+    keys = ("run_name", "run_names", "allowed", "refused", "required_params", "tags")
+    table.allow(keys, instead={"required": "required_params"})
+    names = table.table("run_names")
     refused = table.table("refused")
     tags = table.table("tags")
     naming = Naming(
         run_name=table.text("run_name"),
+        run_names={experiment: names.text(experiment) for experiment in names.values},
         allowed=table.texts("allowed"),
         refused={name: refused.text(name) for name in refused.values},
         required_params=table.texts("required_params"),
@@ -146,7 +150,7 @@ def _read_naming(table: _Table) -> Naming:
     for name in naming.required_params:
         if name in naming.refused:
             raise table.wrong("required_params", f"{name!r} is required and refused", "take it out of one of the two")
-        if naming.allowed and name not in naming.allowed:
+        if naming.allowed and not any(fnmatchcase(name, pattern) for pattern in naming.allowed):
             raise table.wrong("required_params", f"{name!r} is required and not allowed", "add it to allowed")
     for name in naming.allowed:
         if name in naming.refused:

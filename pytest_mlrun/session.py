@@ -166,8 +166,8 @@ class ExperimentSession:
         error = call.excinfo.value if call.excinfo else None
         cause = error.cause if isinstance(error, Refusal) else error
         outcome = _outcome_of(error, report)
-        for node in (item, item.getparent(pytest.Module)):
-            ending = node.stash.get(_ENDING, None) if node is not None else None
+        for node in _nodes_of(item):
+            ending = node.stash.get(_ENDING, None)
             if ending is not None and outcome != "passed":
                 ending.observe(outcome, cause, report.longreprtext, call.when)
         if call.when == "teardown":
@@ -297,13 +297,22 @@ class ExperimentSession:
         return list(self._projects.values())
 
     def _recordings_of(self, item: pytest.Item) -> list[Recording]:
-        nodes = (item, item.getparent(pytest.Module))
-        found = [node.stash.get(_RECORDING, None) for node in nodes if node is not None]
+        found = [node.stash.get(_RECORDING, None) for node in _nodes_of(item)]
         return [recording for recording in found if recording is not None]
+
+
+def _nodes_of(item: pytest.Item) -> list[pytest.Item | pytest.Collector]:
+    """Return the nodes whose runs a test takes part in: its own, and its module's if it asks for that one."""
+    module = item.getparent(pytest.Module)
+    shares = module is not None and "mlrun_module" in getattr(item, "fixturenames", ())
+    return [item, module] if shares and module is not None else [item]
 
 
 class Refusal(pytest.fail.Exception):  # type: ignore[misc, name-defined]
     """A failure that shows the text of an error of ours, and no traceback."""
+
+    # The short summary prints module and class before the text, and has little room.
+    __module__ = "builtins"
 
     def __init__(self, cause: MlrunError) -> None:
         super().__init__(str(cause), pytrace=False)
@@ -312,14 +321,11 @@ class Refusal(pytest.fail.Exception):  # type: ignore[misc, name-defined]
 
 @contextmanager
 def _failing() -> Iterator[None]:
-    refusal = None
     try:
         yield
     except MlrunError as error:
-        refusal = Refusal(error)
-    if refusal is not None:
-        # Raised outside the except block: pytest would print the chained exception a second time.
-        raise refusal
+        # From nothing: pytest would print the chained exception, the same text, a second time.
+        raise Refusal(error) from None
 
 
 @contextmanager

@@ -45,9 +45,19 @@ class MetricDefinition:
 
 @dataclass(frozen=True, slots=True)
 class Naming:
-    """``[naming]``: the team's vocabulary."""
+    """``[naming]``: the team's vocabulary.
+
+    Attributes:
+        run_name: Template of every run's name; empty for the test's own.
+        run_names: Experiment to the template of its runs, which counts before ``run_name``.
+        allowed: Names, or patterns of names, that a param may have; empty for any.
+        refused: Name that is not used to what to say instead.
+        required_params: Params that every run must have in the end.
+        tags: Key to the values it may have, none for any; empty for any key.
+    """
 
     run_name: str = ""
+    run_names: Mapping[str, str] = field(default_factory=dict)
     allowed: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     required_params: tuple[str, ...] = ()

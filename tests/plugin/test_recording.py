@@ -363,3 +363,39 @@ def test_a_finished_run_refuses_to_be_written_to(tmp_path, monkeypatch) -> None:
 
     with pytest.raises(pytest_mlrun.RunClosedError, match="run late has finished and cannot be written to"):
         run.log_metric("auc", 0.6)
+
+
+def test_the_run_name_follows_the_template_of_its_experiment(pytester: pytest.Pytester, stored_runs: Runs) -> None:
+    (pytester.path / "mlrun.toml").write_text('[naming.run_names]\nchurn = "gbm-lr{learning_rate:g}"\n')
+    pytester.makepyfile(
+        """
+        import pytest
+
+        @pytest.mark.mlrun(experiment="churn")
+        @pytest.mark.parametrize("learning_rate", [0.05])
+        def test_sweep(mlrun, learning_rate): pass
+
+        def test_other(mlrun): pass
+        """
+    )
+
+    pytester.runpytest("--mlrun").assert_outcomes(passed=2)
+
+    assert [run.name for run in stored_runs()] == ["gbm-lr0.05", "test_other"]
+
+
+def test_a_failing_neighbour_leaves_the_run_of_the_module_alone(pytester: pytest.Pytester, stored_runs: Runs) -> None:
+    pytester.makepyfile(
+        """
+        def test_shared(mlrun_module): pass
+        def test_other(mlrun): raise RuntimeError
+        def test_plain(): raise RuntimeError
+        """
+    )
+
+    pytester.runpytest("--mlrun").assert_outcomes(passed=1, failed=2)
+
+    assert sorted((run.name.partition("_")[2][:5], run.outcome) for run in stored_runs()) == [
+        ("a_fai", "passed"),
+        ("other", "failed"),
+    ]

@@ -39,6 +39,9 @@ required_params = ["learning_rate"]
 [naming.tags]
 stage = ["sweep", "winner"]
 
+[naming.run_names]
+churn = "{test}"
+
 [leaderboard.churn-2026q2]
 by = "val_log_loss"
 where = "val_roc_auc >= 0.85"
@@ -79,6 +82,7 @@ def test_everything_that_can_be_said_is_read(file: Path) -> None:
         },
         naming=Naming(
             run_name="churn-lr{learning_rate}",
+            run_names={"churn": "{test}"},
             allowed=("learning_rate", "depth"),
             refused={"lr": "learning_rate"},
             required_params=("learning_rate",),
