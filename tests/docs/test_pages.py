@@ -12,7 +12,7 @@ import pytest
 
 from pytest_mlrun.cli.parser import make_parser
 from pytest_mlrun.options import OPTIONS
-from tests.docs.pages import Block, find_mismatch, read_blocks, read_commands
+from tests.docs.pages import Block, Command, find_mismatch, read_blocks, read_commands
 
 ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -53,21 +53,26 @@ def test_the_page_does_what_it_shows(page: Path, tmp_path: Path) -> None:
 
 def run_block(block: Block, folder: Path, *, exit_code: int, place: str) -> None:
     commands = read_commands(block)
+    codes = [run_command(command, folder, place=place) for command in commands]
+
     assert commands, f"{place}: no command"
-    for command in commands:
-        done = subprocess.run(
-            ["bash", "-c", command.line],
-            cwd=folder,
-            env=environment_of(folder),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        printed = done.stdout + done.stderr
-        missing = find_mismatch(command.expected, printed)
-        assert missing is None, f"{place}: {command.line}\nexpected: {missing}\nprinted:\n{printed}"
-    assert done.returncode == exit_code, f"{place}: exit {done.returncode}\n{printed}"
+    assert codes[-1] == exit_code, f"{place}: exit {codes[-1]}"
+
+
+def run_command(command: Command, folder: Path, *, place: str) -> int:
+    done = subprocess.run(
+        ["bash", "-c", command.line],
+        cwd=folder,
+        env=environment_of(folder),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    printed = done.stdout + done.stderr
+    missing = find_mismatch(command.expected, printed)
+    assert missing is None, f"{place}: {command.line}\nexpected: {missing}\nprinted:\n{printed}"
+    return done.returncode
 
 
 def assert_proved(block: Block, script: Path, place: str) -> None:
