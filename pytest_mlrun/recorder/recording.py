@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
-from pytest_mlrun.errors import ArtifactError, GateFailure, MlrunError, ParamError, RunClosedError
+from pytest_mlrun.errors import ArtifactError, GateFailure, ParamError, RunClosedError
 from pytest_mlrun.records.identity import now_us
 from pytest_mlrun.records.run import Artifact, Outcome, RunEnd, RunRecord, Status
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.recorder.recorder import Recorder
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.records.verdict import Verdict
+    from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.store.objects import Staged
     from pytest_mlrun.store.points import Series
 
@@ -37,6 +38,7 @@ class Recording:
         params: Name to JSON text.
         values: Last value of every metric logged so far.
         verdicts: What the gates found so far.
+        marker_gates: The marker's gates that were judged.
         closed: Whether the run has finished.
     """
 
@@ -49,12 +51,13 @@ class Recording:
         self.values: dict[str, float] = {}
         self.channels: dict[str, int] = {}
         self.verdicts: list[Verdict] = []
+        self.marker_gates: list[Gate] = []
         self.artifacts: dict[str, Artifact] = {}
         self.snapshots: dict[str, Snapshot] = {}
         self.children: list[Recording] = []
         self.closed = False
         self.record: RunRecord | None = None
-        self.append: Callable[[int, float, int | None], None] = recorder.writer.append
+        self.append = recorder.writer.append
         self._recorder = recorder
         self._first_nan: tuple[str, int | None] | None = None
         self._lock = threading.Lock()
@@ -108,14 +111,19 @@ class Recording:
             if fresh:
                 self.channels.update(zip(fresh, self._recorder.writer.channels(self.id, fresh), strict=True))
 
+    def open_channel(self, name: str) -> int:
+        """Make one metric name durable and return its channel."""
+        self.open_channels((name,))
+        return self.channels[name]
+
     def note_nan(self, name: str, step: int | None) -> None:
         """Remember the first metric that was not a number, and its step."""
         if self._first_nan is None:
             self._first_nan = (name, step)
 
-    def series(self, name: str) -> Series:
-        """Return the points of a metric logged so far."""
-        return self._recorder.store.reader().series(self.id, name)
+    def series(self, name: str) -> Series | None:
+        """Return the points of a metric logged so far, or None if it was never logged with a step."""
+        return self._recorder.writer.series(self.id, name)
 
     # -- artifacts -------------------------------------------------------------------------------------------------
 
@@ -249,7 +257,8 @@ class Recording:
         self._recorder.writer.context(self.id, {**peak.context(), "time.wall_s": json.dumps(wall_s)})
         end = self._end(outcome, error, text, phase, oom_kills=oom_kills - self._oom_kills)
         self.closed = True
-        self.append = self._refuse_point
+        # Whoever logs now finds no channel, asks for one, and is refused.
+        self.channels.clear()
         self.record = self._recorder.finish(self, end)
         return self.record
 
@@ -281,7 +290,3 @@ class Recording:
                 f"run {self.plan.name} has finished and cannot be written to",
                 next_step="log inside the test or the with block that the run belongs to",
             )
-
-    def _refuse_point(self, _channel: int, _value: float, _step: int | None) -> NoReturn:
-        self.refuse_if_closed()
-        raise MlrunError("unreachable")  # pragma: no cover - refuse_if_closed always raises here

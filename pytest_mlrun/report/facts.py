@@ -34,11 +34,13 @@ def name_of(run: RunRecord) -> str:
 
 
 def last_error_line(run: RunRecord) -> str:
-    """Return the line of a traceback that says what went wrong."""
+    """Return the line of a traceback, or of an error's text, that says what went wrong."""
     lines = [line.strip() for line in run.error.splitlines() if line.strip()]
     # pytest marks the lines of the message with "E   ": the first of them is the headline.
     marked = [line[1:].strip() for line in lines if line.startswith("E  ")]
-    return marked[0] if marked else lines[-1] if lines else ""
+    if marked or not lines:
+        return marked[0] if marked else ""
+    return lines[-1] if lines[0].startswith("Traceback") else lines[0]
 
 
 def describe_gates(verdicts: Sequence[Verdict]) -> tuple[list[str], str]:

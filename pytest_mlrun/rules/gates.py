@@ -11,7 +11,7 @@ from pytest_mlrun.errors import GateFailure, MetricError
 from pytest_mlrun.records.verdict import GateKind, Verdict
 from pytest_mlrun.rules.suggest import did_you_mean
 
-UNCALIBRATED = "UNCALIBRATED: single number, no rows or seeds stored: no error rate can be stated"
+UNCALIBRATED = "UNCALIBRATED: decided by the value alone: no error rate can be stated"
 _CROSSED = {"floor": "<", "ceiling": ">"}
 _KEPT = {"floor": ">=", "ceiling": "<="}
 _BROKEN = {"floor": "floor not met", "ceiling": "ceiling exceeded"}

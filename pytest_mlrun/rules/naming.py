@@ -19,30 +19,31 @@ _KEY = re.compile(r"[\w./\-:@ ]+")
 
 
 def run_name(template: str, *, params: Mapping[str, str], experiment: str, test: str, case: str) -> str:
-    """Return the name of a run: by the template, or ``test_sweep[0.05-32]`` where there is none.
+    """Return the name of a run: by the template, or ``test_sweep[0.05-32]`` where there is none that fits.
 
     Args:
         template: Such as ``gbm-{learning_rate:g}``; fields are the params, ``experiment``, ``test`` (the function) and
-            ``case`` (the parametrize id).
+            ``case`` (the parametrize id). One that names a param this test does not have is for other tests.
         params: Name to JSON text.
         experiment: Name of the experiment.
         test: Identity of the test; its last part is the function.
         case: Parametrize id.
 
     Raises:
-        NamingError: If the template has an unknown field, or the name would be empty, too long or of several lines.
+        NamingError: If a field looks like a misspelt one, or the name would be empty, too long or of several lines.
     """
     function = test.rpartition("::")[2]
-    if not template:
+    values = {param: _template_value(text) for param, text in params.items()}
+    values |= {"experiment": experiment, "test": function, "case": case}
+    if not template or not _fits(template, values):
         name = re.sub(r"[\x00-\x1f\x7f]", " ", f"{function}[{case}]" if case else function)
         return name if len(name) <= MAX_NAME_CHARS else name[: MAX_NAME_CHARS - 1] + "…"
-    values = {param: _template_value(text) for param, text in params.items()}
-    name = _fill(template, values | {"experiment": experiment, "test": function, "case": case}).strip()
+    name = _fill(template, values).strip()
     if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
         found = f"{len(name)} characters" if name.isprintable() else repr(name)
         raise NamingError(
             f"the run name must be one line of 1 to {MAX_NAME_CHARS} characters, found {found}",
-            where=f"run_name = {template!r} in [naming]",
+            where=_place(template),
             next_step="use shorter fields",
         )
     return name
@@ -172,33 +173,49 @@ def _template_value(text: str) -> object:
     return show_param(text) if value is None or isinstance(value, list | dict) else value
 
 
-def _fill(template: str, values: Mapping[str, object]) -> str:
-    where = f"run_name = {template!r} in [naming]"
+def _fits(template: str, values: Mapping[str, object]) -> bool:
+    """Whether the test has every field of the template; a winner, say, lacks the params of the sweep."""
+    for _, field, _, _ in _parse(template):
+        if field is None or field in values:
+            continue
+        suggestion = did_you_mean(field, values)
+        if suggestion or not field.isidentifier():
+            raise NamingError(
+                f"the run-name template has an unknown field {field!r}{suggestion}",
+                details=(f"known: {', '.join(values)}",),
+                where=_place(template),
+                next_step="use a known field, or parametrize the test with this one",
+            )
+        return False
+    return True
+
+
+def _parse(template: str) -> list[tuple[str, str | None, str | None, str | None]]:
     try:
-        parts = list(Formatter().parse(template))
+        return list(Formatter().parse(template))
     except ValueError as error:
         raise NamingError(
-            f"the run-name template cannot be read: {error}", where=where, next_step="write {{ for {"
+            f"the run-name template cannot be read: {error}", where=_place(template), next_step="write {{ for {"
         ) from error
+
+
+def _place(template: str) -> str:
+    return f"run_name = {template!r} in [naming]"
+
+
+def _fill(template: str, values: Mapping[str, object]) -> str:
     filled = []
-    for literal, field, spec, conversion in parts:
+    for literal, field, spec, conversion in _parse(template):
         filled.append(literal)
         if field is None:
             continue
-        if field not in values:
-            raise NamingError(
-                f"the run-name template has an unknown field {field!r}{did_you_mean(field, values)}",
-                details=(f"known: {', '.join(values)}",),
-                where=where,
-                next_step="use a known field, or parametrize the test with this one",
-            )
         try:
             filled.append(format(repr(values[field]) if conversion == "r" else values[field], spec or ""))
         except (ValueError, TypeError) as error:
             raise NamingError(
                 f"the run-name template cannot format {field}={values[field]!r} as {spec!r}",
                 details=(str(error),),
-                where=where,
+                where=_place(template),
                 next_step="use a format that fits every value of the param, or none",
             ) from error
     return "".join(filled)

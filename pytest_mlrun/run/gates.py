@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -10,6 +9,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.recorder.recording import Recording
     from pytest_mlrun.records.verdict import Verdict
     from pytest_mlrun.rules.gates import Gate
+    from pytest_mlrun.rules.marker import MarkerArguments
 
 
 def judge_gate(recording: Recording, gate: Gate) -> Verdict:
@@ -26,16 +26,24 @@ def judge_gate(recording: Recording, gate: Gate) -> Verdict:
 
 
 def _value(recording: Recording, gate: Gate) -> float:
-    if gate.at == "last":
-        return recording.values[gate.metric]
+    last = recording.values[gate.metric]
+    points = None if gate.at == "last" else recording.series(gate.metric)
+    if gate.at == "last" or (points is None and gate.at == "best"):
+        return last
     from pytest_mlrun.rules.series import read_at
 
-    points = recording.series(gate.metric)
+    if points is None:
+        return read_at((), (), gate.at, kind=gate.kind, metric=gate.metric)
     return read_at(points.values, points.steps, gate.at, kind=gate.kind, metric=gate.metric)
 
 
-def judge_marker(recording: Recording, floors: Mapping[str, float], ceilings: Mapping[str, float]) -> None:
-    """Judge the gates written in the marker and fail once, naming every one that failed.
+def judge_marker(recording: Recording, marker: MarkerArguments, *, only_logged: bool = False) -> None:
+    """Judge the gates written in the marker, each once in a run, and fail once, naming every one that failed.
+
+    Args:
+        recording: The run.
+        marker: What the markers say.
+        only_logged: Whether a gate whose metric was not logged yet can wait.
 
     Raises:
         GateFailure: If any failed.
@@ -43,10 +51,15 @@ def judge_marker(recording: Recording, floors: Mapping[str, float], ceilings: Ma
     """
     from pytest_mlrun.rules.gates import Gate, failure
 
-    gates = [Gate("floor", metric, bound) for metric, bound in floors.items()]
-    gates += [Gate("ceiling", metric, bound) for metric, bound in ceilings.items()]
+    gates = [Gate("floor", metric, bound) for metric, bound in marker.floors.items()]
+    gates += [Gate("ceiling", metric, bound) for metric, bound in marker.ceilings.items()]
     primary = recording.plan.primary
-    verdicts = [judge_gate(recording, replace(gate, primary=gate.metric == primary)) for gate in gates]
+    verdicts = []
+    for gate in gates:
+        waits = only_logged and gate.metric not in recording.values
+        if not waits and gate not in recording.marker_gates:
+            recording.marker_gates.append(gate)
+            verdicts.append(judge_gate(recording, replace(gate, primary=gate.metric == primary)))
     broken = [verdict for verdict in verdicts if not verdict.passed]
     if broken:
         raise failure(broken)

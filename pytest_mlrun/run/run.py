@@ -43,6 +43,7 @@ class Run:
         self._recording = recording
         self._channels = recording.channels
         self._values = recording.values
+        self._append = recording.append
         self._tmp_path = tmp_path or (lambda: Path(tempfile.mkdtemp(prefix="mlrun-")))
         self._rng: np.random.Generator | None = None
 
@@ -155,12 +156,11 @@ class Run:
         Raises:
             MetricError: If the value is not a number, the step not a whole one, or the name not allowed.
         """
-        # This is the hot path: one lookup, one write into mapped memory, no allocation beyond the value itself.
-        if name not in self._channels:
-            self._recording.open_channels((name,))
+        # This is the hot path: one lookup, one write into mapped memory. A finished run has no channels left.
+        channel = self._channels.get(name) or self._recording.open_channel(name)
         if type(value) is not float:
             value = _as_float(name, value)
-        self._recording.append(self._channels[name], value, step)
+        self._append(channel, value, step)
         self._values[name] = value
         if value != value:  # noqa: PLR0124 - NaN is the only number that differs from itself
             self._recording.note_nan(name, step)

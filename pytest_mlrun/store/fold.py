@@ -140,7 +140,11 @@ def fold_events(events: Iterable[Event]) -> dict[str, RunState]:
 
 
 def fold_runs(
-    states: Iterable[RunState], *, load_points: Callable[[], Records], unfinished: str
+    states: Iterable[RunState],
+    *,
+    load_points: Callable[[], Records],
+    unfinished: str,
+    known: Mapping[str, Mapping[str, str]] | None = None,
 ) -> Iterator[FoldedRun]:
     """Build the records of a log's runs.
 
@@ -148,6 +152,7 @@ def fold_runs(
         states: The runs.
         load_points: Reads the mapped points; called once, and only if a run has not finished.
         unfinished: Status of a run without an end: ``orphaned`` when its process is gone.
+        known: Run id to the series digests that this process computed when the run finished.
 
     Yields:
         Each run with its series.
@@ -155,18 +160,19 @@ def fold_runs(
     mapped: Records | None = None
     for state in states:
         if state.end is not None:
-            yield fold_finished(state)
+            yield fold_finished(state, known=(known or {}).get(state.run_id))
             continue
         if mapped is None:
             mapped = load_points()
         yield _fold_unfinished(state, select_channels(mapped, state.channels), unfinished)
 
 
-def fold_finished(state: RunState) -> FoldedRun:
+def fold_finished(state: RunState, *, known: Mapping[str, str] | None = None) -> FoldedRun:
     """Build the record of a finished run; its points are those that its log holds.
 
     Args:
         state: A run with an end.
+        known: Its series digests, if this process has computed them.
 
     Returns:
         The run with its series. The digest is what the writing process computed, if it is known: a run that lost an
@@ -175,7 +181,7 @@ def fold_finished(state: RunState) -> FoldedRun:
     end = cast("RunEnd", state.end)
     content = state.points[0] if len(state.points) == 1 else b"".join(state.points)
     records = np.frombuffer(content, dtype=RECORD)
-    folded = _fold(state, records, end)
+    folded = _fold(state, records, end, known=known)
     return FoldedRun(replace(folded.record, digest=state.digest or compute_run_digest(folded.record)), folded.series)
 
 
@@ -187,9 +193,11 @@ def _fold_unfinished(state: RunState, records: Records, status: str) -> FoldedRu
     return FoldedRun(replace(folded.record, digest=compute_run_digest(folded.record)), folded.series)
 
 
-def _fold(state: RunState, records: Records, end: RunEnd, *, status: str = "") -> FoldedRun:
+def _fold(
+    state: RunState, records: Records, end: RunEnd, *, status: str = "", known: Mapping[str, str] | None = None
+) -> FoldedRun:
     start = state.start
-    metrics, series = fold_points(records, state.channels)
+    metrics, series = fold_points(records, state.channels, known=known)
     record = RunRecord(
         run_id=state.run_id,
         session_id=start.session_id,

@@ -117,12 +117,15 @@ def select_channels(records: Records, channels: Iterable[int]) -> Records:
     return np.concatenate([records[:0], *(records[start:end] for start, end in zip(starts, ends, strict=True))])
 
 
-def fold_points(records: Records, names: Mapping[int, str]) -> tuple[dict[str, float], dict[str, Series]]:
+def fold_points(
+    records: Records, names: Mapping[int, str], *, known: Mapping[str, str] | None = None
+) -> tuple[dict[str, float], dict[str, Series]]:
     """Make metrics and series of records.
 
     Args:
         records: Grouped by channel, in logged order within each, without holes.
         names: Channel number to metric name.
+        known: Digests that the caller computed of these very records, by metric name.
 
     Returns:
         The last value of each metric, and the series of those that were logged with a step.
@@ -144,9 +147,9 @@ def fold_points(records: Records, names: Mapping[int, str]) -> tuple[dict[str, f
     else:
         steps, times_us, values = records["step"][stepped], records["time_us"][stepped], values[stepped]
     ends = np.cumsum(counts).tolist()
-    digests = compute_series_digests(steps, times_us, values, ends)
+    digests = compute_series_digests(steps, times_us, values, ends) if known is None else map(known.get, labels)
     series = {}
     for label, start, end, digest in zip(labels, [0, *ends[:-1]], ends, digests, strict=True):
         if start < end:
-            series[label] = Series(label, steps[start:end], times_us[start:end], values[start:end], digest)
+            series[label] = Series(label, steps[start:end], times_us[start:end], values[start:end], digest or "")
     return metrics, series

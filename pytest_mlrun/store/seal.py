@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.files import Steps, aside, install, map_bytes, remove, writing
@@ -14,12 +14,15 @@ from pytest_mlrun.store.segment import write_segment
 from pytest_mlrun.store.series import write_series
 
 
-def seal_log(files: LogFiles, *, steps: Steps) -> tuple[RunRecord, ...]:
+def seal_log(
+    files: LogFiles, *, steps: Steps, known: Mapping[str, Mapping[str, str]] | None = None
+) -> tuple[RunRecord, ...]:
     """Publish a log's runs as a segment and remove the log. The caller holds the log's lock.
 
     Args:
         files: The log; every run without an end becomes ``orphaned``.
         steps: Named instants.
+        known: Run id to the series digests that this process computed when the run finished.
 
     Returns:
         The runs, as sealed.
@@ -31,7 +34,9 @@ def seal_log(files: LogFiles, *, steps: Steps) -> tuple[RunRecord, ...]:
     states = fold_events(log.events)
     records: tuple[RunRecord, ...] = ()
     if states:
-        runs = fold_runs(states.values(), load_points=lambda: read_points(files.points), unfinished="orphaned")
+        runs = fold_runs(
+            states.values(), load_points=lambda: read_points(files.points), unfinished="orphaned", known=known
+        )
         records = _publish(files, runs, steps=steps)
     if log.damaged:
         _keep_damaged(files)

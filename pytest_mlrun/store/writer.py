@@ -60,7 +60,7 @@ class LogWriter:
         self._lock = threading.Lock()
         self._closed_reason = ""
         self._runs: dict[str, _OpenRun] = {}
-        self._finished: set[str] = set()
+        self._finished: dict[str, Mapping[str, str]] = {}
         self._channels = 0
         try:
             self._log = EventLog(self._files.events, steps=steps)
@@ -213,7 +213,7 @@ class LogWriter:
             state.end = schema.load_fields(RunEnd, schema.END_FIELDS, content)
             record = fold_finished(state).record
             self._log.write("finish", run_id, {**content, "digest": record.digest})
-            self._finished.add(run_id)
+            self._finished[run_id] = record.series
             del self._runs[run_id]
             self._steps.reach("finish.before-sync")
             self._log.sync()
@@ -239,7 +239,7 @@ class LogWriter:
                 if not self._runs and not self._finished:
                     remove_log(self._files, steps=self._steps)
                 elif orphan or not self._runs:
-                    seal_log(self._files, steps=self._steps)
+                    seal_log(self._files, steps=self._steps, known=self._finished)
             finally:
                 self._file_lock.release()
 

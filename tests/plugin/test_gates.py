@@ -161,3 +161,58 @@ def test_gates_of_the_marker_judge_the_shared_run_of_a_module(pytester: pytest.P
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*floor not met: auc 0.5 < 0.9*"])
+
+
+def test_each_gate_of_a_shared_run_is_judged_once_when_its_metric_is_there(
+    pytester: pytest.Pytester, stored_runs: Runs
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        pytestmark = pytest.mark.mlrun(floors={"auc": 0.5, "f1": 0.5})
+
+        def test_first(mlrun_module): mlrun_module.log_metric("f1", 0.9)
+        def test_second(mlrun_module): mlrun_module.log_metric("auc", 0.4)
+        def test_third(mlrun_module): pass
+        """
+    )
+
+    result = pytester.runpytest("--mlrun")
+
+    result.assert_outcomes(passed=2, failed=1)
+    (run,) = stored_runs()
+    assert [(gate.metric, gate.decision) for gate in run.gates] == [("f1", "PASS"), ("auc", "FAIL")]
+
+
+def test_a_gate_of_a_shared_run_whose_metric_never_came_is_an_error(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        pytestmark = pytest.mark.mlrun(floors={"auc": 0.5})
+
+        def test_first(mlrun_module): pass
+        """
+    )
+
+    result = pytester.runpytest("--mlrun")
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["metric 'auc' was never logged; this run has: no metrics"])
+
+
+def test_a_gate_at_a_step_of_a_metric_without_steps_says_so(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        def test_gbm(mlrun):
+            mlrun.log_metric("auc", 0.9)
+            mlrun.assert_floor("auc", 0.5, at="best")
+            mlrun.assert_floor("auc", 0.5, at=3)
+        """
+    )
+
+    result = pytester.runpytest("--mlrun")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([">*at=3)", "E*MetricError: auc has no points"])

@@ -22,7 +22,7 @@ from pytest_mlrun.rules.gates import (
     verdict_line,
 )
 
-NOTE = "UNCALIBRATED: single number, no rows or seeds stored: no error rate can be stated"
+NOTE = "UNCALIBRATED: decided by the value alone: no error rate can be stated"
 
 
 @pytest.mark.parametrize(

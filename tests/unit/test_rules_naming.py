@@ -99,11 +99,17 @@ def test_a_template_that_cannot_be_filled_is_refused(template: str, reason: str)
     assert caught.value.next_step
 
 
-def test_an_unknown_field_lists_the_known_ones() -> None:
+def test_a_misspelt_field_lists_the_known_ones() -> None:
     with pytest.raises(NamingError) as caught:
-        run_name("{x}", params={"depth": "3"}, experiment="e", test="t", case="")
+        run_name("{deph}", params={"depth": "3"}, experiment="e", test="t", case="")
 
     assert caught.value.details == ("known: depth, experiment, test, case",)
+
+
+def test_a_template_with_a_param_that_the_test_lacks_is_for_other_tests() -> None:
+    assert (
+        run_name("gbm-{learning_rate}", params={}, experiment="e", test="a.py::test_winner", case="") == "test_winner"
+    )
 
 
 # -- params ------------------------------------------------------------------------------------------------------------
