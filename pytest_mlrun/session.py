@@ -298,6 +298,8 @@ class ExperimentSession:
             recovered=self.recovered,
             goals=goals,
         )
+        if lines:
+            reporter.section("training runs")
         for text, markup in lines:
             reporter.write_line(text, **markup)
 

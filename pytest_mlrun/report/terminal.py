@@ -56,6 +56,8 @@ def render_summary(
     for experiment in experiments:
         board = leaderboards.get(experiment)
         standing = None if board is None else standing_of(board, goals or {})
+        if lines:
+            lines.append(("", {}))
         family = _families_together([run for run in runs if run.experiment == experiment])
         lines += _block(experiment, family, standing, verbose=verbosity > 0, width=width)
     lines += _recovered_lines(recovered)
