@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_mlrun.records.identity import new_id
-
 if TYPE_CHECKING:
     import pytest
 
     from pytest_mlrun.records.run import RunRecord
 
 _KEY = "mlrun"
+_TROUBLES = "mlrun_troubles"
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -26,10 +25,11 @@ def worker_name(config: pytest.Config) -> str | None:
 
 
 def session_id_of(config: pytest.Config) -> str:
-    """Return the session's id: the controller's, in a worker."""
-    if is_worker(config):
-        return str(_workerinput(config)[_KEY])
-    return new_id()
+    """Return the session's id: the controller's, in a worker of a session that records."""
+    from pytest_mlrun.records.identity import new_id
+
+    sent = _workerinput(config).get(_KEY) if is_worker(config) else None
+    return str(sent) if sent is not None else new_id()
 
 
 def send_session(workerinput: MutableMapping[str, Any], session_id: str) -> None:
@@ -57,6 +57,16 @@ def detach_runs(target: object) -> list[RunRecord]:
 
     plain = target.pop(_KEY, []) if isinstance(target, dict) else target.__dict__.pop(_KEY, [])
     return [from_plain(run) for run in plain]
+
+
+def attach_troubles(workeroutput: MutableMapping[str, Any], texts: list[str]) -> None:
+    """Put what went wrong outside the tests of a worker on its output."""
+    workeroutput[_TROUBLES] = texts
+
+
+def detach_troubles(workeroutput: MutableMapping[str, Any]) -> list[str]:
+    """Take off what went wrong outside the tests of a worker."""
+    return [str(text) for text in workeroutput.pop(_TROUBLES, [])]
 
 
 def _workerinput(config: pytest.Config) -> Mapping[str, Any]:

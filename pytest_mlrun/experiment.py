@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 RUN_FIXTURES = frozenset({"mlrun", "mlrun_module"})
 PIN_FIXTURES = frozenset({"mlrun_seed", "mlrun_data", "mlrun_clean_tree"})
 DEFAULT_EXPERIMENT = "default"
+SKIPPED = "training experiment: run with --mlrun"
 
 
 def is_experiment(item: pytest.Item) -> bool:
@@ -51,6 +52,8 @@ def check_function(metafunc: pytest.Metafunc) -> None:
     """
     definition = metafunc.definition
     markers = list(definition.iter_markers("mlrun"))
+    if markers:
+        read_marker_of(definition)
     taken = (RUN_FIXTURES | PIN_FIXTURES) & set(metafunc.fixturenames)
     if not taken:
         if _marks(definition):
@@ -60,8 +63,6 @@ def check_function(metafunc: pytest.Metafunc) -> None:
                 next_step=f"write def {definition.name}(mlrun, …), or remove the marker",
             )
         return
-    if markers:
-        read_marker_of(definition)
     if RUN_FIXTURES & taken and getattr(metafunc.function, "is_hypothesis_test", False):
         raise MarkerError(
             f"{definition.name}: @given cannot drive a training experiment",
@@ -71,8 +72,16 @@ def check_function(metafunc: pytest.Metafunc) -> None:
         )
 
 
-def check_item(item: pytest.Item) -> None:
-    """Check what only shows on the item: a ``TestCase`` method, or a marker on ``pytest.param``.
+def reads_store(item: pytest.Item) -> bool:
+    """Whether the item asks for the runs of earlier sessions."""
+    return "mlrun_store" in getattr(item, "fixturenames", ())
+
+
+def check_item(item: pytest.Item) -> pytest.Function:
+    """Check what only shows on the item: a ``TestCase`` method, a doctest, or a marker on ``pytest.param``.
+
+    Returns:
+        The item, which is a test function.
 
     Raises:
         MarkerError: If the item cannot be an experiment, or a marker has a wrong argument.
@@ -84,7 +93,14 @@ def check_item(item: pytest.Item) -> None:
             where=item.nodeid,
             next_step="write a plain test function, or a class that does not inherit from TestCase",
         )
+    if not isinstance(item, pytest.Function):
+        raise MarkerError(
+            f"{item.name}: a {type(item).__name__} cannot be an experiment",
+            where=item.nodeid,
+            next_step="take mlrun in test functions only, not in an autouse fixture",
+        )
     read_marker_of(item)
+    return item
 
 
 def read_marker_of(node: pytest.Item | pytest.Collector) -> MarkerArguments:
@@ -182,16 +198,26 @@ def _qualified_name(item: pytest.Function) -> str:
 
 def _explicit_id(item: pytest.Function, name: str, value: object) -> str | None:
     """Return the id that a person gave to the parametrized value, if one did."""
-    for mark in item.iter_markers("parametrize"):
-        names, values = mark.args[0], mark.args[1] if len(mark.args) > 1 else mark.kwargs.get("argvalues")
-        names = [part.strip() for part in names.split(",")] if isinstance(names, str) else list(names)
+    for names, values, ids in _parametrizations(item, name):
         if name in names and isinstance(values, Sequence):
-            return _id_in_mark(mark, values, names.index(name), len(names), value)
+            return _id_among(values, ids, names.index(name), len(names), value)
     return None
 
 
-def _id_in_mark(mark: pytest.Mark, sets: Sequence[Any], position: int, width: int, value: object) -> str | None:
-    ids = mark.kwargs.get("ids")
+def _parametrizations(item: pytest.Function, name: str) -> Iterator[tuple[list[str], object, object]]:
+    """Yield names, values and ids of each parametrization: the marks', then the fixture's own."""
+    for mark in item.iter_markers("parametrize"):
+        given = dict(zip(("argnames", "argvalues"), mark.args, strict=False)) | dict(mark.kwargs)
+        names = given["argnames"]
+        split = [part.strip() for part in names.split(",")] if isinstance(names, str) else list(names)
+        yield split, given.get("argvalues"), given.get("ids")
+    # pytest has no public way from an item to its fixtures' params.
+    fixtures = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
+    for fixture in reversed(fixtures.get(name, ())):
+        yield [name], fixture.params, fixture.ids
+
+
+def _id_among(sets: Sequence[Any], ids: object, position: int, width: int, value: object) -> str | None:
     for index, given in enumerate(sets):
         written = type(given).__name__ == "ParameterSet"
         values = given.values if written else (given,) if width == 1 else given

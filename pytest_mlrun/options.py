@@ -10,7 +10,7 @@ from typing import Literal
 
 import pytest
 
-from pytest_mlrun.records.names import STORE_FOLDER
+from pytest_mlrun.records.names import MAX_NAME_CHARS, STORE_FOLDER, is_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +56,7 @@ OPTIONS = (
     Option("mlrun_clean_tree", "flag", False, None, "Refuse to train while the git tree has uncommitted changes."),
     Option("mlrun_junit", "flag", False, None, "Add each run's id, params and metrics to its JUnit test case."),
 )
+_WANTED: Mapping[str, str] = {"flag": "true or false", "text": "text", "integer": "a whole number"}
 _INI_TYPES: Mapping[str, Literal["bool", "string", "int"]] = {"flag": "bool", "text": "string", "integer": "int"}
 
 
@@ -96,10 +97,14 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
     if not isinstance(seed, int) or not 0 <= seed < 2**32:
         raise pytest.UsageError(f"--mlrun-seed: expected a whole number from 0 to 4294967295, found {seed}")
     experiment = values["mlrun_experiment"]
+    if experiment is not None and not is_name(str(experiment)):
+        raise pytest.UsageError(
+            f"--mlrun-experiment: expected one line of 1 to {MAX_NAME_CHARS} characters, found {experiment!r}"
+        )
     return Settings(
         mlrun=bool(values["mlrun"]),
         store=_store_path(config, environ, str(values["mlrun_store"])),
-        experiment=str(experiment) if experiment else None,
+        experiment=None if experiment is None else str(experiment),
         seed=seed,
         clean_tree=bool(values["mlrun_clean_tree"]),
         junit=bool(values["mlrun_junit"]),
@@ -107,6 +112,9 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
 
 
 def _store_path(config: pytest.Config, environ: Mapping[str, str], written: str) -> Path:
+    if not written.strip():
+        # An empty path would turn the current folder into the store.
+        raise pytest.UsageError("--mlrun-store: expected a folder, found an empty path")
     # As shells do: what is typed or exported is relative to where one stands; what a file says, to that file's folder.
     typed = config.getoption("mlrun_store", None) is not None or environ.get("PYTEST_MLRUN_STORE", "") != ""
     base = config.invocation_params.dir if typed else config.rootpath
@@ -121,10 +129,22 @@ def _read(config: pytest.Config, environ: Mapping[str, str], option: Option) -> 
     given = config.getoption(option.key, None)
     if given is None and environ.get(option.variable, "") != "":
         given = _parse(option, environ[option.variable])
-    if given is None:
-        # Every key is read at start: a wrong type in [tool.pytest] raises here, and not inside some test.
-        given = config.getini(option.key)
-    return option.default if given is None else given
+    # Every key is read at start: a wrong type in [tool.pytest] raises here, and not inside some test.
+    written = _read_ini(config, option)
+    found = written if given is None else given
+    return option.default if found is None else found
+
+
+def _read_ini(config: pytest.Config, option: Option) -> bool | str | int | None:
+    try:
+        found: bool | str | int | None = config.getini(option.key)
+    except (pytest.UsageError, TypeError, ValueError) as error:
+        if option.key in str(error):
+            raise
+        raise pytest.UsageError(
+            f"{option.key}: expected {_WANTED[option.kind]} in the configuration: {error}"
+        ) from None
+    return found
 
 
 def _parse(option: Option, text: str) -> bool | str | int:
@@ -144,5 +164,4 @@ def _parse(option: Option, text: str) -> bool | str | int:
             "off": False,
         }[text.lower()]
     except (KeyError, ValueError):
-        wanted = "a whole number" if option.kind == "integer" else "true or false"
-        raise pytest.UsageError(f"{option.variable}: expected {wanted}, found {text!r}") from None
+        raise pytest.UsageError(f"{option.variable}: expected {_WANTED[option.kind]}, found {text!r}") from None

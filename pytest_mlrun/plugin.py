@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator, Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_mlrun import distributed, hooks
 from pytest_mlrun.errors import MlrunError
-from pytest_mlrun.experiment import check_function, is_experiment, is_refused, uses_pins
+from pytest_mlrun.experiment import SKIPPED, check_function, is_experiment, is_refused, reads_store, uses_pins
 from pytest_mlrun.options import Settings, add_options, read_settings
+from pytest_mlrun.refusal import trimmed
+from pytest_mlrun.troubles import Troubles
 
 if TYPE_CHECKING:
+    from pytest_mlrun.records.run import RunRecord
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.run.run import Run
     from pytest_mlrun.session import ExperimentSession
@@ -27,7 +31,6 @@ MARKER = (
     "mlrun(*, experiment, data, seed, tags, floors, ceilings, primary, must_detect, clean_tree, entropy, resources): "
     "a training experiment, recorded when pytest runs with --mlrun"
 )
-SKIPPED = "training experiment: run with --mlrun"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -44,7 +47,6 @@ def pytest_configure(config: pytest.Config) -> None:
     """Read the options; nothing is opened or written before an experiment begins."""
     config.addinivalue_line("markers", MARKER)
     config.stash[_SETTINGS] = settings = read_settings(config)
-    config.stash[_SESSION_ID] = distributed.session_id_of(config)
     if settings.mlrun:
         _register_hooks(config)
 
@@ -77,7 +79,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
             item.add_marker(pytest.mark.mlrun)
         if not item.config.stash[_SETTINGS].mlrun:
             item.add_marker(pytest.mark.skip(reason=SKIPPED))
-    elif uses_pins(item):
+    elif uses_pins(item) or reads_store(item):
         _register_hooks(item.config)
 
 
@@ -87,6 +89,7 @@ class ExperimentHooks:
     def __init__(self, config: pytest.Config) -> None:
         self.config = config
         self._experiments = False
+        self._troubles = Troubles()
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note whether any experiment was selected: without one, fixtures are left alone."""
@@ -111,9 +114,8 @@ class ExperimentHooks:
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
         """Pin the generators around the test's body, then judge the marker's gates."""
-        if not (is_experiment(pyfuncitem) or uses_pins(pyfuncitem)):
-            return (yield)
-        with _session(self.config).calling(pyfuncitem):
+        pinned = is_experiment(pyfuncitem) or uses_pins(pyfuncitem)
+        with _session(self.config).calling(pyfuncitem) if pinned else trimmed():
             return (yield)
 
     @pytest.hookimpl(wrapper=True)
@@ -139,44 +141,77 @@ class ExperimentHooks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell an xdist worker which session it belongs to."""
-        distributed.send_session(node.workerinput, self.config.stash[_SESSION_ID])
+        distributed.send_session(node.workerinput, _session_id(self.config))
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
         """Take what a worker could send with no report."""
         self._publish(distributed.detach_runs(getattr(node, "workeroutput", {})))
+        for text in distributed.detach_troubles(getattr(node, "workeroutput", {})):
+            self._troubles.note(text)
         if error:
-            _session(self.config)  # a dead worker leaves a log to recover
+            _session(self.config).worker_died = True
 
-    def pytest_sessionfinish(self) -> None:
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note what stopped the session, before its fixtures are torn down."""
+        if _SESSION in self.config.stash:
+            self.config.stash[_SESSION].interrupt(excinfo.value)
+
+    # The innermost wrapper: after the fixtures of an interrupted test were torn down, which may still log; before
+    # xdist sends what the worker has to say, and before the summary.
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
         """Seal this process's log; where the summary is written, recover what died."""
-        session = self.config.stash.get(_SESSION, None)
-        if session is None:
-            return
-        session.close()
+        try:
+            return (yield)
+        finally:
+            if _SESSION in self.config.stash:
+                self._close(self.config.stash[_SESSION])
+            if self._troubles and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _close(self, session: ExperimentSession) -> None:
+        with self._troubles.noting():
+            session.close()
         if distributed.is_worker(self.config):
-            distributed.attach_runs(vars(self.config)["workeroutput"], session.take_finished())
+            output = vars(self.config)["workeroutput"]
+            distributed.attach_runs(output, session.take_finished())
+            distributed.attach_troubles(output, self._troubles.lines())
             return
         self._publish(session.take_finished())
-        self._publish(session.recover())
+        with self._troubles.noting():
+            self._publish(session.recover())
 
     def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
-        """Write the table of runs."""
+        """Write the table of runs, and what went wrong outside the tests."""
         session = config.stash.get(_SESSION, None)
         if session is not None and not distributed.is_worker(config):
-            session.write_summary(terminalreporter, verbosity=config.get_verbosity())
+            with self._troubles.noting():
+                session.write_summary(terminalreporter, verbosity=config.get_verbosity())
+        if self._troubles:
+            terminalreporter.section("training runs: errors", red=True)
+            for text in self._troubles.lines():
+                terminalreporter.write_line(text)
 
-    def _publish(self, runs: list[Any]) -> None:
+    def _publish(self, runs: list[RunRecord]) -> None:
         if not runs:
             return
         _session(self.config).reported.extend(runs)
         for run in runs:
-            self.config.hook.pytest_mlrun_run_finished(config=self.config, run=run)
+            finished = partial(self.config.hook.pytest_mlrun_run_finished, config=self.config, run=run)
+            self._troubles.announce(finished, name="pytest_mlrun_run_finished")
 
 
 def _register_hooks(config: pytest.Config) -> None:
-    if not config.pluginmanager.has_plugin(_HOOKS):
+    # --setup-plan only shows what would be set up.
+    if not config.pluginmanager.has_plugin(_HOOKS) and not config.getoption("setupplan", False):
         config.pluginmanager.register(ExperimentHooks(config), _HOOKS)
+
+
+def _session_id(config: pytest.Config) -> str:
+    if _SESSION_ID not in config.stash:
+        config.stash[_SESSION_ID] = distributed.session_id_of(config)
+    return config.stash[_SESSION_ID]
 
 
 def _session(config: pytest.Config) -> ExperimentSession:
@@ -187,7 +222,7 @@ def _session(config: pytest.Config) -> ExperimentSession:
         config.stash[_SESSION] = ExperimentSession(
             config,
             config.stash[_SETTINGS],
-            session_id=config.stash[_SESSION_ID],
+            session_id=_session_id(config),
             worker=distributed.worker_name(config),
         )
     return config.stash[_SESSION]
@@ -245,6 +280,4 @@ def mlrun_store(request: pytest.FixtureRequest) -> Reader:
 
     Example: ``best = mlrun_store.top("churn-2026q2", by="val_auc", goal="max", limit=1)[0]``
     """
-    from pytest_mlrun.store.store import Store
-
-    return Store.open(request.config.stash[_SETTINGS].store).reader()
+    return _session(request.config).stored()

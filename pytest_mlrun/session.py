@@ -7,12 +7,14 @@ import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from pytest_mlrun.ending import Ending
 from pytest_mlrun.errors import MarkerError, MlrunError
 from pytest_mlrun.experiment import (
+    SKIPPED,
     check_item,
     is_experiment,
     is_refused,
@@ -22,33 +24,20 @@ from pytest_mlrun.experiment import (
     seed_of,
 )
 from pytest_mlrun.recorder.recorder import Recorder
+from pytest_mlrun.refusal import refusing, trimmed
 from pytest_mlrun.run.run import Run
 
 if TYPE_CHECKING:
     from pytest_mlrun.options import Settings
+    from pytest_mlrun.recorder.plan import RunPlan
     from pytest_mlrun.recorder.recording import Recording
     from pytest_mlrun.records.project import Project
-    from pytest_mlrun.records.run import Outcome, RunRecord
+    from pytest_mlrun.records.run import RunRecord
     from pytest_mlrun.records.snapshot import Snapshot
+    from pytest_mlrun.store.reader import Reader
 
 _RECORDING = pytest.StashKey["Recording"]()
-_ENDING = pytest.StashKey["Ending"]()
-_SEVERITY = {"passed": 0, "skipped": 1, "failed": 2, "error": 3}
-
-
-class Ending:
-    """The worst that was observed of a test so far."""
-
-    def __init__(self) -> None:
-        self.outcome: Outcome = "passed"
-        self.error: BaseException | None = None
-        self.text = ""
-        self.phase = "call"
-
-    def observe(self, outcome: Outcome, error: BaseException | None, text: str, phase: str) -> None:
-        """Keep the observation if it is worse than what is known."""
-        if _SEVERITY[outcome] > _SEVERITY[self.outcome]:
-            self.outcome, self.error, self.text, self.phase = outcome, error, text, phase
+_ENDING = pytest.StashKey[Ending]()
 
 
 class ExperimentSession:
@@ -67,9 +56,13 @@ class ExperimentSession:
         self.finished: list[RunRecord] = []
         self.reported: list[RunRecord] = []
         self.recovered = 0
+        self.worker_died = False
         self._rootpath = config.rootpath
         self._worker = worker
         self._recorder = Recorder(settings.store, session_id=session_id, argv=(config.invocation_params.args))
+        self._item: pytest.Item | None = None
+        self._over: list[pytest.Item | pytest.Collector] = []
+        self._interruption: BaseException | None = None
         self._projects: dict[Path, Project] = {}
         self._snapshots: dict[tuple[Path, str], Snapshot] = {}
 
@@ -77,31 +70,26 @@ class ExperimentSession:
 
     def begin(self, item: pytest.Item) -> None:
         """Begin the item's run, if it has one, and verify what it rests on."""
-        if not isinstance(item, pytest.Function) or not (is_experiment(item) or is_refused(item)):
+        self._item = item
+        if not (is_experiment(item) or is_refused(item)):
             return
         item.stash[_ENDING] = Ending()
-        with _failing():
-            check_item(item)
-            if "mlrun" not in item.fixturenames:
-                return
-            plan = plan_item(item, self.settings, self.project_of(item.path))
-            item.stash[_RECORDING] = recording = self._recorder.begin(plan)
-            recording.write_context({"worker": self._worker, "nodeid": item.nodeid})
-            recording.verify_pillars()
+        with refusing():
+            function = check_item(item)
+            if "mlrun" in function.fixturenames:
+                self._begin(item, plan_item(function, self.settings, self.project_of(item.path)))
+
+    def _begin(self, node: pytest.Item | pytest.Collector, plan: RunPlan) -> Recording:
+        node.stash[_RECORDING] = recording = self._recorder.begin(plan)
+        recording.write_context({"worker": self._worker, "nodeid": node.nodeid})
+        recording.verify_pillars()
+        return recording
 
     def run_of(self, request: pytest.FixtureRequest) -> Run:
-        """Return the run that the ``mlrun`` fixture hands out.
-
-        Raises:
-            MarkerError: If the fixture was asked for in a way that left no time to begin a run.
-        """
+        """Return the run that the ``mlrun`` fixture hands out."""
         recording = request.node.stash.get(_RECORDING, None)
         if recording is None:
-            raise MarkerError(
-                f"{request.node.name}: mlrun was asked for after the test had begun",
-                where=request.node.nodeid,
-                next_step="take mlrun as an argument of the test or of a fixture it uses, not through getfixturevalue",
-            )
+            self._refuse_late(request)
         # Asked for when it is used: most runs need no folder, and making one costs more than the rest of the fixture.
         return Run(recording, tmp_path=lambda: request.getfixturevalue("tmp_path"))
 
@@ -109,19 +97,30 @@ class ExperimentSession:
     def module_run(self, request: pytest.FixtureRequest) -> Iterator[Run]:
         """Record the run that the tests of a module share."""
         node = request.node
-        with _failing():
-            plan = plan_module(node, self.settings, self.project_of(node.path))
-            recording = self._recorder.begin(plan)
-            node.stash[_RECORDING], node.stash[_ENDING] = recording, Ending()
-            recording.write_context({"worker": self._worker, "nodeid": node.nodeid})
-            recording.verify_pillars()
+        if "mlrun_module" not in getattr(self._item, "fixturenames", ()):
+            self._refuse_late(request)
         factory = request.getfixturevalue("tmp_path_factory")
+        node.stash[_ENDING] = Ending(shared=True)
         try:
+            with refusing():
+                recording = self._begin(node, plan_module(node, self.settings, self.project_of(node.path)))
             yield Run(recording, tmp_path=lambda: factory.mktemp("mlrun_module", numbered=True))
-            with _failing():
+            with refusing():
                 self._judge_rest(node, recording)
         finally:
-            self._finish(node)
+            # It finishes with the teardown that follows, in which fixtures that use the run may still fail.
+            self._over.append(node)
+
+    def _refuse_late(self, request: pytest.FixtureRequest) -> NoReturn:
+        """Refuse a fixture that left no time to skip the test, or to begin its run."""
+        if not self.settings.mlrun:
+            pytest.skip(SKIPPED)
+        with refusing():
+            raise MarkerError(
+                f"{request.node.name}: {request.fixturename} was asked for after the test had begun",
+                where=request.node.nodeid,
+                next_step=f"take {request.fixturename} as an argument, of the test or of a fixture it uses",
+            )
 
     def _judge_rest(self, node: pytest.Collector, recording: Recording) -> None:
         from pytest_mlrun.run.gates import judge_marker
@@ -137,12 +136,12 @@ class ExperimentSession:
         """Pin the generators around the body of a test, and judge its marker's gates when it returned."""
         recordings = self._recordings_of(item)
         if not recordings:
-            with self._pinned_alone(item), _trimmed():
+            with self._pinned_alone(item), trimmed():
                 yield
             return
-        with recordings[0].pinned(), _trimmed():
+        with recordings[0].pinned(), trimmed():
             yield
-        with _failing():
+        with refusing():
             self._judge(item, recordings[0])
 
     def _judge(self, item: pytest.Item, recording: Recording) -> None:
@@ -164,37 +163,42 @@ class ExperimentSession:
         from pytest_mlrun.pillars.randomness import derive_seed, pin, pinned_imports, restore, save
 
         index = str(getattr(request, "param_index", 0))
-        seed = derive_seed(seed_of(request.node, self.settings), "fixture", fixturedef.argname, index)
+        seed = derive_seed(self.seed_of(request.node), "fixture", fixturedef.argname, index)
         state = save()
         pin(seed)
         try:
             # numpy.random loads when it is first used: in the fixture, perhaps.
-            with pinned_imports(seed), _trimmed():
+            with pinned_imports(seed), trimmed():
                 yield
         finally:
             restore(state)
 
     def observe(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Take note of a phase's outcome; after the last one, finish the run."""
-        error = call.excinfo.value if call.excinfo else None
-        cause = error.cause if isinstance(error, Refusal) else error
-        outcome = _outcome_of(error, report)
-        for node in _nodes_of(item):
-            ending = node.stash.get(_ENDING, None)
-            if ending is not None and outcome != "passed":
-                ending.observe(outcome, cause, report.longreprtext, call.when)
+        for node in (*_nodes_of(item), *self._over):
+            if _ENDING in node.stash:
+                node.stash[_ENDING].observe(call, report)
         if call.when == "teardown":
             self._finish_reported(item, report)
 
     def _finish_reported(self, item: pytest.Item, report: pytest.TestReport) -> None:
         try:
             record = self._finish(item)
+            self._finish_over()
         except MlrunError as failure:
             # The run could not be written to its end: the test must not look as if it had been recorded.
             report.outcome, report.longrepr = "failed", str(failure)
             return
         if record is not None and self.settings.junit:
             report.user_properties.extend(_properties(record))
+
+    def _finish_over(self) -> None:
+        """Finish the runs that nothing more can happen to."""
+        while self._over:
+            node = self._over.pop()
+            if self._interruption is not None:
+                node.stash[_ENDING].interrupt(self._interruption)
+            self._finish(node)
 
     def _finish(self, node: pytest.Item | pytest.Collector) -> RunRecord | None:
         recording, ending = node.stash.get(_RECORDING, None), node.stash.get(_ENDING, None)
@@ -207,17 +211,17 @@ class ExperimentSession:
 
     # -- pins alone ------------------------------------------------------------------------------------------------
 
-    def seed_of(self, item: pytest.Item) -> int:
-        """Return the seed that the item's generators start from."""
-        with _failing():
-            return seed_of(item, self.settings)
+    def seed_of(self, node: pytest.Item | pytest.Collector) -> int:
+        """Return the seed that the generators of a test, or of a fixture's scope, start from."""
+        with refusing():
+            return seed_of(node, self.settings)
 
     def snapshots_of(self, item: pytest.Item) -> Mapping[str, Snapshot]:
         """Verify and return the snapshots that the item's marker names."""
         from pytest_mlrun.recorder.snapshots import find_snapshot
 
-        project = self.project_of(item.path)
-        with _failing():
+        with refusing():
+            project = self.project_of(item.path)
             for name in read_marker_of(item).data or ():
                 key = (project.root, name)
                 if key not in self._snapshots:
@@ -231,10 +235,17 @@ class ExperimentSession:
         from pytest_mlrun.pillars.code import find_code, require_clean
         from pytest_mlrun.records.names import COMMITTED_FILES
 
-        with _failing():
+        with refusing():
             state = find_code(self.project_of(item.path).root, own_files=(*COMMITTED_FILES, self.settings.store.name))
             require_clean(state)
             return str(state.commit)
+
+    def stored(self) -> Reader:
+        """Open the store for reading."""
+        from pytest_mlrun.store.store import Store
+
+        with refusing():
+            return Store.open(self.settings.store).reader()
 
     def project_of(self, path: Path) -> Project:
         """Return what the nearest ``mlrun.toml`` says."""
@@ -250,7 +261,7 @@ class ExperimentSession:
     def _pinned_alone(self, item: pytest.Item) -> Iterator[None]:
         from pytest_mlrun.pillars.randomness import pin, pinned_imports
 
-        seed = seed_of(item, self.settings)
+        seed = self.seed_of(item)
         pin(seed)
         with pinned_imports(seed):
             yield
@@ -262,13 +273,31 @@ class ExperimentSession:
         finished, self.finished = self.finished, []
         return finished
 
+    def interrupt(self, error: BaseException) -> None:
+        """Note what stopped the session: the runs under way did not come to their end."""
+        self._interruption = error
+
     def close(self) -> None:
-        """Finish what was interrupted and seal this process's log."""
-        self.finished.extend(self._recorder.close())
+        """Finish what was interrupted and seal this process's log.
+
+        Raises:
+            StoreWriteError: If the store refuses; what was finished before is safe.
+        """
+        try:
+            if self._item is not None and _RECORDING in self._item.stash:
+                self._item.stash[_ENDING].interrupt(self._interruption or KeyboardInterrupt())
+                self._over.append(self._item)
+            self._finish_over()
+        finally:
+            self.finished.extend(self._recorder.close(interrupted=self._interruption))
 
     def recover(self) -> list[RunRecord]:
-        """Seal the logs of processes that died; return the runs of this session that they left."""
-        if not self.settings.store.exists():
+        """Seal the logs of processes that died; return the runs of this session that they left.
+
+        Raises:
+            StoreError: If the store cannot be read or written.
+        """
+        if not (self.reported or self.worker_died or self._recorder.used) or not self.settings.store.exists():
             return []
         from pytest_mlrun.store.shared import Shared
         from pytest_mlrun.store.store import Store
@@ -321,50 +350,6 @@ def _nodes_of(item: pytest.Item) -> list[pytest.Item | pytest.Collector]:
     module = item.getparent(pytest.Module)
     shares = module is not None and "mlrun_module" in getattr(item, "fixturenames", ())
     return [item, module] if shares and module is not None else [item]
-
-
-class Refusal(pytest.fail.Exception):  # type: ignore[misc, name-defined]
-    """A failure that shows the text of an error of ours, and no traceback."""
-
-    # The short summary prints module and class before the text, and has little room.
-    __module__ = "builtins"
-
-    def __init__(self, cause: MlrunError) -> None:
-        super().__init__(str(cause), pytrace=False)
-        self.cause = cause
-
-
-@contextmanager
-def _failing() -> Iterator[None]:
-    try:
-        yield
-    except MlrunError as error:
-        # From nothing: pytest would print the chained exception, the same text, a second time.
-        raise Refusal(error) from None
-
-
-@contextmanager
-def _trimmed() -> Iterator[None]:
-    """Cut our own frames off the end of a traceback, so that it ends in the user's line."""
-    try:
-        yield
-    except MlrunError as error:
-        last, entry = None, error.__traceback__
-        while entry is not None:
-            if not entry.tb_frame.f_globals.get("__name__", "").startswith("pytest_mlrun."):
-                last = entry
-            entry = entry.tb_next
-        if last is not None:
-            last.tb_next = None
-        raise
-
-
-def _outcome_of(error: BaseException | None, report: pytest.TestReport) -> Outcome:
-    if isinstance(error, pytest.skip.Exception):
-        return "skipped"
-    if error is None and not report.failed:
-        return "passed"
-    return "failed" if report.when == "call" else "error"
 
 
 def _properties(record: RunRecord) -> list[tuple[str, object]]:

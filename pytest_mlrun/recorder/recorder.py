@@ -139,14 +139,21 @@ class Recorder:
         return self._manifests[key]
 
     def close(self, *, interrupted: BaseException | None = None) -> tuple[RunRecord, ...]:
-        """Finish what is still open as interrupted, seal the log, and return the runs finished here."""
-        finished = []
-        for recording in tuple(self._open.values()):
-            if not recording.closed:
-                error = interrupted or KeyboardInterrupt()
-                finished.append(recording.finish("error", error=error, text="interrupted", phase="call"))
-        if self.used:
-            self.writer.close()
+        """Finish what is still open as interrupted, seal the log, and return the runs finished here.
+
+        Raises:
+            StoreWriteError: If the store refuses; the log then stays where recovery finds it.
+        """
+        finished: list[RunRecord] = []
+        try:
+            for recording in tuple(self._open.values()):
+                if not recording.closed:
+                    error = interrupted or KeyboardInterrupt()
+                    recording.finish("error", error=error, text="interrupted", phase="call")
+                    finished.extend(recording.family())
+        finally:
+            if self.used:
+                self.writer.close()
         return tuple(finished)
 
     def _facts_of(self, root: Path) -> SessionFacts:

@@ -1,4 +1,4 @@
-"""Name the files and folders that a user sees."""
+"""Say how the files, folders and experiments that a user sees are named."""
 
 from __future__ import annotations
 
@@ -6,3 +6,10 @@ STORE_FOLDER = ".pytest_mlrun"
 
 # Machine-written files that are committed: changing them is not changing the code.
 COMMITTED_FILES = ("mlrun.lock", "mlrun-registry", "mlrun-baselines", "mlrun-ledger.jsonl")
+
+MAX_NAME_CHARS = 250
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can name an experiment: one line that is not blank."""
+    return 0 < len(text.strip()) <= MAX_NAME_CHARS and text.isprintable()

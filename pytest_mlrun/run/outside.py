@@ -12,7 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_mlrun.records.names import STORE_FOLDER
+from pytest_mlrun.errors import NamingError
+from pytest_mlrun.records.names import MAX_NAME_CHARS, STORE_FOLDER, is_name
 from pytest_mlrun.run.run import Run
 
 if TYPE_CHECKING:
@@ -105,6 +106,7 @@ def _plan(  # noqa: PLR0917 - one argument a fact of the run, all named by its o
         if script.resolve().is_relative_to(project.root)
         else script.name
     )
+    _check_names({"experiment": experiment, "name": name or "run"})
     check_param_names(params, project.naming)
     for key, value in tags.items():
         check_tag(key, value, project.naming)
@@ -122,10 +124,20 @@ def _plan(  # noqa: PLR0917 - one argument a fact of the run, all named by its o
     )
 
 
+def _check_names(names: Mapping[str, str]) -> None:
+    for what, text in names.items():
+        if not is_name(text):
+            raise NamingError(
+                f"the {what} must be one line of 1 to {MAX_NAME_CHARS} characters, found {text!r}",
+                where="pytest_mlrun.record",
+                next_step=f"correct {what}",
+            )
+
+
 def _store_path(given: str | os.PathLike[str] | None) -> Path:
     chosen = given or os.environ.get("PYTEST_MLRUN_STORE")
     if chosen:
-        return Path(chosen)
+        return Path(chosen).expanduser()
     here = Path.cwd()
     for folder in (here, *here.parents):
         if (folder / STORE_FOLDER / "mlrun.json").is_file():

@@ -256,7 +256,8 @@ class Run:
         """
         from pytest_mlrun.run.evaluation import Evaluation, log_evaluation
 
-        rows = Evaluation(split, y_true, y_pred_or_score, tuple(metrics), row_ids, groups, threshold, labels)
+        names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        rows = Evaluation(split, y_true, y_pred_or_score, names, row_ids, groups, threshold, labels)
         scores = log_evaluation(self._recording, rows)
         self.log_metrics({f"{split}_{name}": value for name, value in scores.items()})
         return scores
@@ -277,7 +278,7 @@ class Run:
     def seeds(self, count: int) -> Iterator[Run]:
         """Repeat a training under ``count`` seeds derived from this run's: ``for run in mlrun.seeds(5): ...``.
 
-        Each pass is a child run with the param ``replicate``.
+        Each pass is a child run with the param ``replicate``. One that is left early finishes with this run.
         """
         from pytest_mlrun.pillars.randomness import derive_seed
         from pytest_mlrun.run.children import begin_child
@@ -337,6 +338,8 @@ class Run:
         __tracebackhide__ = True
         from pytest_mlrun.rules.gates import failure
 
+        if not gates:
+            raise MetricError("assert_all was given no gate", next_step='write assert_all(mlrun.floor("auc", 0.9))')
         verdicts = [self.judge(gate) for gate in gates]
         broken = [verdict for verdict in verdicts if not verdict.passed]
         if broken:

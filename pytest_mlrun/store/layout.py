@@ -165,7 +165,8 @@ def _create(path: Path, about: Path, *, steps: Steps) -> None:
         with writing(path):
             for name in ("live", "seg", "pts", "tmp"):
                 (path / name).mkdir(exist_ok=True)
-            (path / ".gitignore").write_text("*\n", encoding="utf-8")
+            if not (path / ".gitignore").exists():  # somebody's own, where the store is put into a folder in use
+                (path / ".gitignore").write_text("*\n", encoding="utf-8")
         text = json.dumps({"format": f"{FORMAT[0]}.{FORMAT[1]}", "store_id": new_id()}) + "\n"
 
         def write(target: Path) -> None:

@@ -111,3 +111,25 @@ def test_last_failed_selects_experiments_too(pytester: pytest.Pytester, stored_r
     pytester.runpytest("--mlrun", "--lf")
 
     assert [run.params["i"] for run in stored_runs()] == ["0", "1", "2", "1"]
+
+
+def test_a_skipped_subtest_does_not_skip_the_run(pytester: pytest.Pytester, stored_runs: Runs) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        def test_run(mlrun, subtests):
+            with subtests.test("trained"):
+                mlrun.log_metric("auc", 0.5)
+            with subtests.test("skipped"):
+                pytest.skip("no such slice")
+
+        def test_skipped(mlrun, subtests):
+            with subtests.test("looked"): pass
+            pytest.skip("nothing to train on")
+        """
+    )
+
+    pytester.runpytest("--mlrun")
+
+    assert {run.name: run.outcome for run in stored_runs()} == {"test_run": "passed", "test_skipped": "skipped"}

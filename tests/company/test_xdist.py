@@ -99,3 +99,20 @@ def test_hooks_of_a_conftest_hear_of_every_run_in_the_controller(pytester: pytes
 
     heard = sorted((pytester.path / "heard.txt").read_text().splitlines())
     assert heard == ["test_run[0] 0.0", "test_run[1] 0.1", "test_run[2] 0.2"]
+
+
+def test_workers_of_a_session_that_records_nothing_are_left_alone(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import random
+
+        def test_plain(): pass
+        def test_experiment(mlrun): pass
+        def test_pinned(mlrun_seed): assert random.random() == random.Random(mlrun_seed).random()
+        """
+    )
+
+    result = pytester.runpytest_subprocess("-n", "2")
+
+    result.assert_outcomes(passed=2, skipped=1)
+    assert not (pytester.path / ".pytest_mlrun").exists()

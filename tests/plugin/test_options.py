@@ -94,3 +94,28 @@ def test_a_wrong_value_stops_the_session_at_start(
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {message}"])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--mlrun-store="], "--mlrun-store: expected a folder, found an empty path"),
+        (["--mlrun-experiment= "], "--mlrun-experiment: expected one line of 1 to 250 characters, found ' '"),
+        (["-o", "mlrun_seed=abc"], "mlrun_seed: expected a whole number in the configuration: *'abc'"),
+        (["--mlrun", "-o", "mlrun=maybe"], "mlrun: expected true or false in the configuration: *'maybe'"),
+    ],
+)
+def test_a_value_that_cannot_be_meant_is_named(pytester: pytest.Pytester, arguments: list[str], message: str) -> None:
+    result = pytester.runpytest(*arguments)
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
+
+
+def test_a_store_in_a_folder_in_use_leaves_its_gitignore_alone(pytester: pytest.Pytester) -> None:
+    pytester.path.joinpath(".gitignore").write_text("mine\n")
+    pytester.makepyfile("def test_run(mlrun): pass")
+
+    pytester.runpytest("--mlrun", "--mlrun-store=.").assert_outcomes(passed=1)
+
+    assert pytester.path.joinpath(".gitignore").read_text() == "mine\n"

@@ -78,3 +78,31 @@ def test_anything_else_without_an_id_is_refused_with_the_cure(pytester: pytest.P
     result.stdout.fnmatch_lines(["*param 'model' cannot be recorded*", "*pytest.param(*id=*"])
     result.stdout.no_fnmatch_line("*Traceback*")
     assert not (pytester.path / "trained").exists()
+
+
+def test_the_ids_of_a_fixture_and_keyword_arguments_are_read(pytester: pytest.Pytester, stored_runs: Runs) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+
+        class Opaque: pass
+
+        @pytest.fixture(params=[pytest.param(Opaque(), id="written")])
+        def model(request): return request.param
+
+        @pytest.fixture(params=[Opaque()], ids=["listed"])
+        def other(request): return request.param
+
+        def test_fixtures(mlrun, model, other): pass
+
+        @pytest.mark.parametrize(argnames="model", argvalues=[Opaque()], ids=["keyword"], indirect=True)
+        def test_keywords(mlrun, model): pass
+        """
+    )
+
+    pytester.runpytest("--mlrun").assert_outcomes(passed=2)
+
+    assert [{name: json.loads(text) for name, text in run.params.items()} for run in stored_runs()] == [
+        {"model": {"$id": "written"}, "other": {"$id": "listed"}},
+        {"model": {"$id": "keyword"}},
+    ]

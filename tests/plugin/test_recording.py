@@ -115,6 +115,7 @@ def test_numbers_of_every_kind_are_metrics(
         ("mlrun.log_model(x for x in ())", "model generator cannot be stored*"),
         ("mlrun.data['churn']", "data 'churn' is not in mlrun.toml"),
         ("mlrun.assert_floor('x')", "the gate on 'x' has no bound"),
+        ("mlrun.assert_all()", "assert_all was given no gate"),
     ],
 )
 def test_misuse_gets_one_clear_error_and_no_line_of_ours(pytester: pytest.Pytester, call: str, message: str) -> None:
@@ -399,3 +400,23 @@ def test_a_failing_neighbour_leaves_the_run_of_the_module_alone(pytester: pytest
         ("a_fai", "passed"),
         ("other", "failed"),
     ]
+
+
+@pytest.mark.parametrize(("experiment", "name"), [("", "run"), ("two\nlines", "run"), ("churn", "two\nlines")])
+def test_a_name_outside_pytest_is_one_line(tmp_path, monkeypatch, experiment: str, name: str) -> None:  # type: ignore[no-untyped-def]
+    monkeypatch.chdir(tmp_path)
+
+    with pytest.raises(
+        pytest_mlrun.NamingError, match=r"(?m)must be one line of 1 to 250 characters, found '(|two\\nlines)'$"
+    ):
+        pytest_mlrun.record(experiment=experiment, name=name).__enter__()
+
+    assert not (tmp_path / ".pytest_mlrun").exists()
+
+
+def test_one_metric_need_not_be_a_list(pytester: pytest.Pytester, stored_runs: Runs) -> None:
+    pytester.makepyfile("def test_run(mlrun): mlrun.evaluate('val', [0, 1], [0, 1], metrics='accuracy')")
+
+    pytester.runpytest("--mlrun").assert_outcomes(passed=1)
+
+    assert dict(stored_runs()[0].metrics) == {"val_accuracy": 1.0}
