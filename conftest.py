@@ -4,15 +4,10 @@ from __future__ import annotations
 
 # numpy and pyarrow cannot be imported twice in one process: pytester's in-process runs put sys.modules back to what it
 # was before them, so whatever they import first would be imported again by the next one.
-import hypothesis
 import numpy as np
 import pyarrow as pa
 import sklearn.ensemble
 
 pytest_plugins = ["pytester"]
-
-# A deadline fails a slow machine, not a wrong program.
-hypothesis.settings.register_profile("steady", deadline=None)
-hypothesis.settings.load_profile("steady")
 
 __all__ = ["np", "pa", "sklearn"]

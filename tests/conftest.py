@@ -6,9 +6,14 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 import pytest_mlrun
+
+# A deadline fails a slow machine, not a wrong program.
+hypothesis.settings.register_profile("steady", deadline=None)
+hypothesis.settings.load_profile("steady")
 
 Runs = Callable[[], list[pytest_mlrun.RunRecord]]
 
