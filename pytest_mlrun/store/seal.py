@@ -9,6 +9,7 @@ from pytest_mlrun.store.files import Steps, aside, install, map_bytes, remove, w
 from pytest_mlrun.store.fold import FoldedRun, fold_events, fold_runs
 from pytest_mlrun.store.layout import LogFiles
 from pytest_mlrun.store.log import read_log
+from pytest_mlrun.store.objects import Objects
 from pytest_mlrun.store.points import Series, read_points
 from pytest_mlrun.store.segment import write_segment
 from pytest_mlrun.store.series import write_series
@@ -33,6 +34,11 @@ def seal_log(
     log = read_log(map_bytes(files.events))
     states = fold_events(log.events)
     records: tuple[RunRecord, ...] = ()
+    objects = Objects(files.root)
+    for state in states.values():
+        if state.end is None:
+            # An object appears after its event: without one the call never returned, and nothing of it was promised.
+            state.artifacts = [artifact for artifact in state.artifacts if artifact.digest in objects]
     if states:
         runs = fold_runs(
             states.values(), load_points=lambda: read_points(files.points), unfinished="orphaned", known=known

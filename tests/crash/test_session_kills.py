@@ -18,6 +18,7 @@ import pytest
 
 import pytest_mlrun
 from pytest_mlrun.store.reader import Reader
+from pytest_mlrun.store.store import Store
 from tests.crash import session_child
 
 RUNS = 6
@@ -207,3 +208,26 @@ def test_sessions_killed_at_random_instants_lose_and_double_nothing(tmp_path: Pa
     assert session_child.verify(crowd.store).stdout.startswith("every digest holds")
     assert list((crowd.store / "live").iterdir()) == []
     assert crowd.landed.total() == KILLS
+
+
+def test_a_kill_between_an_artifact_and_its_object_is_no_damage(tmp_path: Path) -> None:
+    script = """
+import os, signal, pytest_mlrun
+from pytest_mlrun.store.objects import Objects
+
+with pytest_mlrun.record(experiment="crash", store="store") as run:
+    run.log_text("kept", "first.txt")
+    Objects.publish = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+    run.log_text("never published", "second.txt")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=session_child.environment(), check=False, timeout=60
+    )
+    assert done.returncode == -signal.SIGKILL
+    before = session_child.verify(tmp_path / "store")
+
+    (run,) = Store.open(tmp_path / "store").recover()
+
+    assert before.stdout.startswith("every digest holds: 1 run")
+    assert [artifact.name for artifact in run.artifacts if artifact.role == "artifact"] == ["first.txt"]
+    assert session_child.verify(tmp_path / "store").stdout.startswith("every digest holds: 1 run")
