@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_mlrun.errors import MarkerError
+from pytest_mlrun.items import PIN_FIXTURES, RUN_FIXTURES, is_marked, is_refused
 
 if TYPE_CHECKING:
     from pytest_mlrun.options import Settings
@@ -18,30 +18,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.records.project import Project
     from pytest_mlrun.rules.marker import MarkerArguments
 
-RUN_FIXTURES = frozenset({"mlrun", "mlrun_module"})
-PIN_FIXTURES = frozenset({"mlrun_seed", "mlrun_data", "mlrun_clean_tree"})
 DEFAULT_EXPERIMENT = "default"
-SKIPPED = "training experiment: run with --mlrun"
-
-
-def is_experiment(item: pytest.Item) -> bool:
-    """Whether the item's fixtures include a run."""
-    return not RUN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
-
-
-def uses_pins(item: pytest.Item) -> bool:
-    """Whether the item asks for a pin without a run."""
-    return not PIN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
-
-
-def is_refused(item: pytest.Item) -> bool:
-    """Whether the item is meant as an experiment and is a ``unittest.TestCase`` method, which cannot be one."""
-    unittest = sys.modules.get("unittest")
-    cls = getattr(item, "cls", None)
-    if unittest is None or not isinstance(cls, type) or not issubclass(cls, unittest.TestCase):
-        return False
-    marked = any(_marks(node) for node in (item, item.getparent(pytest.Class)) if node is not None)
-    return marked or is_experiment(item)
 
 
 def check_function(metafunc: pytest.Metafunc) -> None:
@@ -56,7 +33,7 @@ def check_function(metafunc: pytest.Metafunc) -> None:
         read_marker_of(definition)
     taken = (RUN_FIXTURES | PIN_FIXTURES) & set(metafunc.fixturenames)
     if not taken:
-        if _marks(definition):
+        if is_marked(definition):
             raise MarkerError(
                 f"{definition.name}: marked mlrun, but it does not take the mlrun fixture",
                 where=definition.nodeid,
@@ -70,11 +47,6 @@ def check_function(metafunc: pytest.Metafunc) -> None:
             where=definition.nodeid,
             next_step="parametrize the test, or search inside it with mlrun.child(...)",
         )
-
-
-def reads_store(item: pytest.Item) -> bool:
-    """Whether the item asks for the runs of earlier sessions."""
-    return "mlrun_store" in getattr(item, "fixturenames", ())
 
 
 def check_item(item: pytest.Item) -> pytest.Function:
@@ -181,10 +153,6 @@ def _plan(node: pytest.Item | pytest.Collector, settings: Settings, project: Pro
         clean_tree="require" if settings.clean_tree or marker.clean_tree == "require" else "record",
         primary=marker.primary,
     )
-
-
-def _marks(node: pytest.Item | pytest.Collector) -> bool:
-    return any(mark.name == "mlrun" for mark in node.own_markers)
 
 
 def _relative(path: Path, root: Path) -> str:

@@ -13,16 +13,8 @@ import pytest
 
 from pytest_mlrun.ending import Ending
 from pytest_mlrun.errors import MarkerError, MlrunError
-from pytest_mlrun.experiment import (
-    SKIPPED,
-    check_item,
-    is_experiment,
-    is_refused,
-    plan_item,
-    plan_module,
-    read_marker_of,
-    seed_of,
-)
+from pytest_mlrun.experiment import check_item, plan_item, plan_module, read_marker_of, seed_of
+from pytest_mlrun.items import SKIPPED, is_experiment, is_refused
 from pytest_mlrun.recorder.recorder import Recorder
 from pytest_mlrun.refusal import refusing, trimmed
 from pytest_mlrun.run.run import Run

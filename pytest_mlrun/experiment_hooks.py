@@ -1,0 +1,169 @@
+"""Forward the hooks of a process that runs experiments or pins; registered in no other."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from pytest_mlrun import distributed
+from pytest_mlrun.items import is_experiment, is_refused, uses_pins
+from pytest_mlrun.options import SETTINGS
+from pytest_mlrun.refusal import trimmed
+from pytest_mlrun.troubles import Troubles
+
+if TYPE_CHECKING:
+    from pytest_mlrun.records.run import RunRecord
+    from pytest_mlrun.session import ExperimentSession
+
+_SESSION_ID = pytest.StashKey[str]()
+_SESSION = pytest.StashKey["ExperimentSession"]()
+_NAME = "mlrun-experiments"
+
+
+def register(config: pytest.Config) -> None:
+    """Register the hooks, once."""
+    # --setup-plan only shows what would be set up.
+    if not config.pluginmanager.has_plugin(_NAME) and not config.getoption("setupplan", False):
+        config.pluginmanager.register(ExperimentHooks(config), _NAME)
+
+
+def session_of(config: pytest.Config) -> ExperimentSession:
+    """Return the process's session, made when the first experiment needs it."""
+    if _SESSION not in config.stash:
+        from pytest_mlrun.session import ExperimentSession
+
+        config.stash[_SESSION] = ExperimentSession(
+            config,
+            config.stash[SETTINGS],
+            session_id=_session_id(config),
+            worker=distributed.worker_name(config),
+        )
+    return config.stash[_SESSION]
+
+
+class ExperimentHooks:
+    """Forward what happens to each test to the session of its process."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        self.config = config
+        self._experiments = False
+        self._troubles = Troubles()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note whether any experiment was selected: without one, fixtures are left alone."""
+        self._experiments = any(is_experiment(item) or uses_pins(item) or is_refused(item) for item in session.items)
+
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """Begin the run, after skip marks were honoured and before any fixture is set up."""
+        if self._experiments:
+            session_of(self.config).begin(item)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_fixture_setup(
+        self, fixturedef: pytest.FixtureDef[Any], request: pytest.FixtureRequest
+    ) -> Generator[None, object, object]:
+        """Give each fixture its own start of the generators."""
+        if not self._experiments:
+            return (yield)
+        with session_of(self.config).setting_up(fixturedef, request):
+            return (yield)
+
+    # The innermost place: pytest-randomly reseeds in pytest_runtest_call, and would undo a pin made there or earlier.
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_pyfunc_call(self, pyfuncitem: pytest.Function) -> Generator[None, object, object]:
+        """Pin the generators around the test's body, then judge the marker's gates."""
+        pinned = is_experiment(pyfuncitem) or uses_pins(pyfuncitem)
+        with session_of(self.config).calling(pyfuncitem) if pinned else trimmed():
+            return (yield)
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Take note of the outcome; finish the run at teardown."""
+        report = yield
+        if self._experiments:
+            # At teardown, not at call: subtests report "call" several times.
+            session_of(self.config).observe(item, call, report)
+        return report
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Send finished runs with the next report; take them off where the summary is written."""
+        session = self.config.stash.get(_SESSION, None)
+        if session is not None:
+            distributed.attach_runs(report, session.take_finished())
+        if not distributed.is_worker(self.config):
+            self._publish(distributed.detach_runs(report))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """Tell an xdist worker which session it belongs to."""
+        distributed.send_session(node.workerinput, _session_id(self.config))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_testnodedown(self, node: Any, error: object) -> None:
+        """Take what a worker could send with no report."""
+        self._publish(distributed.detach_runs(getattr(node, "workeroutput", {})))
+        for text in distributed.detach_troubles(getattr(node, "workeroutput", {})):
+            self._troubles.note(text)
+        if error:
+            session_of(self.config).worker_died = True
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Note what stopped the session, before its fixtures are torn down."""
+        if _SESSION in self.config.stash:
+            self.config.stash[_SESSION].interrupt(excinfo.value)
+
+    # The innermost wrapper: after the fixtures of an interrupted test were torn down, which may still log; before
+    # xdist sends what the worker has to say, and before the summary.
+    @pytest.hookimpl(wrapper=True, trylast=True)
+    def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
+        """Seal this process's log; where the summary is written, recover what died."""
+        try:
+            return (yield)
+        finally:
+            if _SESSION in self.config.stash:
+                self._close(self.config.stash[_SESSION])
+            if self._troubles and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
+                session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _close(self, session: ExperimentSession) -> None:
+        with self._troubles.noting():
+            session.close()
+        if distributed.is_worker(self.config):
+            output = vars(self.config)["workeroutput"]
+            distributed.attach_runs(output, session.take_finished())
+            distributed.attach_troubles(output, self._troubles.lines())
+            return
+        self._publish(session.take_finished())
+        with self._troubles.noting():
+            self._publish(session.recover())
+
+    def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
+        """Write the table of runs, and what went wrong outside the tests."""
+        session = config.stash.get(_SESSION, None)
+        if session is not None and not distributed.is_worker(config):
+            with self._troubles.noting():
+                session.write_summary(terminalreporter, verbosity=config.get_verbosity())
+        if self._troubles:
+            terminalreporter.section("training runs: errors", red=True)
+            for text in self._troubles.lines():
+                terminalreporter.write_line(text)
+
+    def _publish(self, runs: list[RunRecord]) -> None:
+        if not runs:
+            return
+        session_of(self.config).reported.extend(runs)
+        for run in runs:
+            finished = partial(self.config.hook.pytest_mlrun_run_finished, config=self.config, run=run)
+            self._troubles.announce(finished, name="pytest_mlrun_run_finished")
+
+
+def _session_id(config: pytest.Config) -> str:
+    if _SESSION_ID not in config.stash:
+        config.stash[_SESSION_ID] = distributed.session_id_of(config)
+    return config.stash[_SESSION_ID]

@@ -1,0 +1,47 @@
+"""Tell which pytest items concern us, by their fixtures and markers."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+RUN_FIXTURES = frozenset({"mlrun", "mlrun_module"})
+PIN_FIXTURES = frozenset({"mlrun_seed", "mlrun_data", "mlrun_clean_tree"})
+SKIPPED = "training experiment: run with --mlrun"
+
+
+def concerns_us(metafunc: pytest.Metafunc) -> bool:
+    """Whether a test function takes one of our fixtures, or carries our marker."""
+    taken = not (RUN_FIXTURES | PIN_FIXTURES).isdisjoint(metafunc.fixturenames)
+    return taken or metafunc.definition.get_closest_marker("mlrun") is not None
+
+
+def is_experiment(item: pytest.Item) -> bool:
+    """Whether the item's fixtures include a run."""
+    return not RUN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def uses_pins(item: pytest.Item) -> bool:
+    """Whether the item asks for a pin without a run."""
+    return not PIN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def is_refused(item: pytest.Item) -> bool:
+    """Whether the item is meant as an experiment and is a ``unittest.TestCase`` method, which cannot be one."""
+    unittest = sys.modules.get("unittest")
+    cls = getattr(item, "cls", None)
+    if unittest is None or not isinstance(cls, type) or not issubclass(cls, unittest.TestCase):
+        return False
+    marked = any(is_marked(node) for node in (item, item.getparent(pytest.Class)) if node is not None)
+    return marked or is_experiment(item)
+
+
+def reads_store(item: pytest.Item) -> bool:
+    """Whether the item asks for the runs of earlier sessions."""
+    return "mlrun_store" in getattr(item, "fixturenames", ())
+
+
+def is_marked(node: pytest.Item | pytest.Collector) -> bool:
+    """Whether the marker is written on the node itself."""
+    return any(mark.name == "mlrun" for mark in node.own_markers)
