@@ -8,13 +8,26 @@ import pytest
 
 RUN_FIXTURES = frozenset({"mlrun", "mlrun_module"})
 PIN_FIXTURES = frozenset({"mlrun_seed", "mlrun_data", "mlrun_clean_tree"})
+_ALL_FIXTURES = RUN_FIXTURES | PIN_FIXTURES | {"mlrun_store"}
 SKIPPED = "training experiment: run with --mlrun"
 
 
 def concerns_us(metafunc: pytest.Metafunc) -> bool:
     """Whether a test function takes one of our fixtures, or carries our marker."""
-    taken = not (RUN_FIXTURES | PIN_FIXTURES).isdisjoint(metafunc.fixturenames)
-    return taken or metafunc.definition.get_closest_marker("mlrun") is not None
+    if not _ALL_FIXTURES.isdisjoint(metafunc.fixturenames):
+        return True
+    # Not get_closest_marker, which costs three times as much: this runs for every test of every session.
+    node: pytest.Item | pytest.Collector | None = metafunc.definition
+    while node is not None:
+        if is_marked(node):
+            return True
+        node = node.parent
+    return False
+
+
+def takes_fixture(item: pytest.Item) -> bool:
+    """Whether the item's fixtures include any of ours."""
+    return not _ALL_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
 
 
 def is_experiment(item: pytest.Item) -> bool:
@@ -30,18 +43,17 @@ def uses_pins(item: pytest.Item) -> bool:
 def is_refused(item: pytest.Item) -> bool:
     """Whether the item is meant as an experiment and is a ``unittest.TestCase`` method, which cannot be one."""
     unittest = sys.modules.get("unittest")
-    cls = getattr(item, "cls", None)
+    # Not item.cls, which looks through all the collectors above: this runs for every test of every session.
+    cls = getattr(item.parent, "obj", None)
     if unittest is None or not isinstance(cls, type) or not issubclass(cls, unittest.TestCase):
         return False
     marked = any(is_marked(node) for node in (item, item.getparent(pytest.Class)) if node is not None)
     return marked or is_experiment(item)
 
 
-def reads_store(item: pytest.Item) -> bool:
-    """Whether the item asks for the runs of earlier sessions."""
-    return "mlrun_store" in getattr(item, "fixturenames", ())
-
-
 def is_marked(node: pytest.Item | pytest.Collector) -> bool:
     """Whether the marker is written on the node itself."""
-    return any(mark.name == "mlrun" for mark in node.own_markers)
+    for mark in node.own_markers:  # noqa: SIM110 - mostly empty, and a generator costs more than the loop
+        if mark.name == "mlrun":
+            return True
+    return False

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_mlrun import hooks
-from pytest_mlrun.items import SKIPPED, concerns_us, is_experiment, is_refused, reads_store, uses_pins
+from pytest_mlrun.items import SKIPPED, concerns_us, is_experiment, is_refused, takes_fixture
 from pytest_mlrun.options import SETTINGS, add_options, read_settings
 
 if TYPE_CHECKING:
@@ -66,12 +66,14 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     """Mark experiments by themselves, and skip them unless they were asked for."""
     if is_refused(item):
         _register_hooks(item.config)
+    elif not takes_fixture(item):
+        return
     elif is_experiment(item):
         if item.get_closest_marker("mlrun") is None:
             item.add_marker(pytest.mark.mlrun)
         if not item.config.stash[SETTINGS].mlrun:
             item.add_marker(pytest.mark.skip(reason=SKIPPED))
-    elif uses_pins(item) or reads_store(item):
+    else:
         _register_hooks(item.config)
 
 

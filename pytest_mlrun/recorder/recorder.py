@@ -108,10 +108,11 @@ class Recorder:
         self._open[run_id] = recording
         return recording
 
-    def finish(self, recording: Recording, end: RunEnd) -> RunRecord:
-        """Write the end of a run, durably."""
+    def finish(self, recording: Recording, end: RunEnd, *, last: bool = False) -> RunRecord:
+        """Write the end of a run, durably; nothing can be recorded after the last one."""
         self._open.pop(recording.id, None)
-        return self.writer.finish(recording.id, end)
+        finish = self.writer.finish_and_seal if last else self.writer.finish
+        return finish(recording.id, end)
 
     def verify(self, project: Project, name: str) -> Snapshot:
         """Return the named snapshot after its content was compared with ``mlrun.lock``.

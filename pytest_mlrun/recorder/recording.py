@@ -39,10 +39,14 @@ class Recording:
         values: Last value of every metric logged so far.
         verdicts: What the gates found so far.
         marker_gates: The marker's gates that were judged.
+        log_metric: Log one value of a metric; see ``Run.log_metric``.
         closed: Whether the run has finished.
     """
 
     def __init__(self, recorder: Recorder, run_id: str, plan: RunPlan, code: CodeState) -> None:
+        from pytest_mlrun.rules.metric_values import as_float
+        from pytest_mlrun.store.pointfile import Metrics
+
         self.id = run_id
         self.plan = plan
         self.code = code
@@ -57,12 +61,14 @@ class Recording:
         self.children: list[Recording] = []
         self.closed = False
         self.record: RunRecord | None = None
-        self.append = recorder.writer.append
         self._recorder = recorder
         self._first_nan: tuple[str, int | None] | None = None
         self._lock = threading.Lock()
         self._started = time.perf_counter()
         self._oom_kills = recorder.meters.begin(run_id)
+        self.log_metric = recorder.writer.make_log_metric(
+            Metrics(self.channels, self.values, self.open_channel, as_float, self.note_nan)
+        )
 
     # -- params, tags, context -------------------------------------------------------------------------------------
 
@@ -244,7 +250,13 @@ class Recording:
         return child
 
     def finish(
-        self, outcome: Outcome, *, error: BaseException | None = None, text: str = "", phase: str = "call"
+        self,
+        outcome: Outcome,
+        *,
+        error: BaseException | None = None,
+        text: str = "",
+        phase: str = "call",
+        last: bool = False,
     ) -> RunRecord:
         """Write the end of the run, durably, and return its row.
 
@@ -253,6 +265,7 @@ class Recording:
             error: The exception behind a failure, if there was one.
             text: Traceback for people.
             phase: ``setup``, ``call`` or ``teardown``.
+            last: Whether nothing will be recorded after this run.
         """
         for child in self.children:
             if not child.closed:
@@ -266,7 +279,7 @@ class Recording:
         peak, oom_kills = self._recorder.meters.end(self.id)
         self._recorder.writer.context(self.id, {**peak.context(), "time.wall_s": json.dumps(wall_s)})
         end = self._end(outcome, error, text, phase, oom_kills=oom_kills - self._oom_kills)
-        self.record = self._recorder.finish(self, end)
+        self.record = self._recorder.finish(self, end, last=last)
         return self.record
 
     def outcome_within(self, outcome: Outcome, error: BaseException | None) -> Outcome:

@@ -67,10 +67,10 @@ def record(
             recording.verify_pillars()
             yield Run(recording, tmp_path=lambda: Path(folder))
     except BaseException as error:
-        recording.finish("failed", error=error, text="".join(traceback.format_exception(error)))
+        recording.finish("failed", error=error, text="".join(traceback.format_exception(error)), last=True)
         raise
     else:
-        recording.finish("passed")
+        recording.finish("passed", last=True)
     finally:
         recorder.close()
 

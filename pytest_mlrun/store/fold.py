@@ -186,7 +186,7 @@ def fold_finished(state: RunState, *, known: Mapping[str, str] | None = None) ->
 
 
 def _fold_unfinished(state: RunState, records: Records, status: str) -> FoldedRun:
-    last_us = max(state.last_us, int(records["time_us"].max(initial=0)))
+    last_us = max(state.last_us, int(records["time_ns"].max(initial=0)) // 1000)
     if status != "orphaned":
         return _fold(state, records, RunEnd("running", "", ended_us=last_us), status=status)
     folded = _fold(state, records, RunEnd("orphaned", "", cause="unknown", ended_us=last_us))

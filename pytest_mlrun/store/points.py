@@ -1,6 +1,6 @@
 """Read points, and fold them into metrics and series.
 
-A record is 32 bytes, little-endian: step int64, time int64 (microseconds), value float64, flags uint32, channel uint32.
+A record is 32 bytes, little-endian: step int64, time int64 (nanoseconds), value float64, flags uint32, channel uint32.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ was never completed, and is skipped."""
 SUMMARY: Final = 1
 """Flag of a value without a step."""
 
-RECORD: Final = np.dtype([("step", "<i8"), ("time_us", "<i8"), ("value", "<f8"), ("flags", "<u4"), ("channel", "<u4")])
+RECORD: Final = np.dtype([("step", "<i8"), ("time_ns", "<i8"), ("value", "<f8"), ("flags", "<u4"), ("channel", "<u4")])
 RECORD_BYTES: Final = 32
 
 Records = npt.NDArray[np.void]
@@ -143,9 +143,9 @@ def fold_points(
     metrics = dict(zip(labels, values[lasts].tolist(), strict=True))
     counts = np.add.reduceat(stepped.astype(np.int64), starts)
     if stepped.all():
-        steps, times_us = np.array(records["step"]), np.array(records["time_us"])
+        steps, times_us = np.array(records["step"]), records["time_ns"] // 1000
     else:
-        steps, times_us, values = records["step"][stepped], records["time_us"][stepped], values[stepped]
+        steps, times_us, values = records["step"][stepped], records["time_ns"][stepped] // 1000, values[stepped]
     ends = np.cumsum(counts).tolist()
     digests = compute_series_digests(steps, times_us, values, ends) if known is None else map(known.get, labels)
     series = {}

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from heapq import merge
 
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.files import Steps, aside, install, map_bytes, remove, writing
-from pytest_mlrun.store.fold import FoldedRun, fold_events, fold_runs
+from pytest_mlrun.store.fold import FoldedRun, RunState, fold_events, fold_runs
 from pytest_mlrun.store.layout import LogFiles
 from pytest_mlrun.store.log import read_log
 from pytest_mlrun.store.objects import Objects
@@ -16,7 +17,11 @@ from pytest_mlrun.store.series import write_series
 
 
 def seal_log(
-    files: LogFiles, *, steps: Steps, known: Mapping[str, Mapping[str, str]] | None = None
+    files: LogFiles,
+    *,
+    steps: Steps,
+    known: Mapping[str, Mapping[str, str]] | None = None,
+    last: FoldedRun | None = None,
 ) -> tuple[RunRecord, ...]:
     """Publish a log's runs as a segment and remove the log. The caller holds the log's lock.
 
@@ -24,6 +29,7 @@ def seal_log(
         files: The log; every run without an end becomes ``orphaned``.
         steps: Named instants.
         known: Run id to the series digests that this process computed when the run finished.
+        last: A run that finishes by being sealed: its end and its points never were in the log.
 
     Returns:
         The runs, as sealed.
@@ -33,17 +39,12 @@ def seal_log(
     """
     log = read_log(map_bytes(files.events))
     states = fold_events(log.events)
-    records: tuple[RunRecord, ...] = ()
-    objects = Objects(files.root)
-    for state in states.values():
-        if state.end is None:
-            # An object appears after its event: without one the call never returned, and nothing of it was promised.
-            state.artifacts = [artifact for artifact in state.artifacts if artifact.digest in objects]
-    if states:
-        runs = fold_runs(
-            states.values(), load_points=lambda: read_points(files.points), unfinished="orphaned", known=known
-        )
-        records = _publish(files, runs, steps=steps)
+    if last is not None:
+        states.pop(last.record.run_id, None)
+    _forget_absent(states.values(), Objects(files.root))
+    runs = fold_runs(states.values(), load_points=lambda: read_points(files.points), unfinished="orphaned", known=known)
+    ordered = merge(runs, [] if last is None else [last], key=lambda run: run.record.run_id)
+    records = _publish(files, ordered, steps=steps) if states or last is not None else ()
     if log.damaged:
         _keep_damaged(files)
     remove_log(files, steps=steps)
@@ -64,6 +65,14 @@ def remove_log(files: LogFiles, *, steps: Steps) -> None:
     for path in (files.events, files.points, files.lock):
         remove(path)
         steps.reach(f"seal.removed{path.suffix}")
+
+
+def _forget_absent(states: Iterable[RunState], objects: Objects) -> None:
+    """Drop artifacts of unfinished runs whose object never came."""
+    for state in states:
+        if state.end is None:
+            # An object appears after its event: without one the call never returned, and nothing of it was promised.
+            state.artifacts = [artifact for artifact in state.artifacts if artifact.digest in objects]
 
 
 def _publish(files: LogFiles, runs: Iterator[FoldedRun], *, steps: Steps) -> tuple[RunRecord, ...]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 import threading
 import weakref
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
 from pytest_mlrun.errors import RunClosedError, StoreError
 from pytest_mlrun.records.identity import now_us
@@ -16,10 +16,10 @@ from pytest_mlrun.records.run import Artifact, RunEnd, RunRecord, RunStart
 from pytest_mlrun.records.verdict import Verdict
 from pytest_mlrun.store import schema
 from pytest_mlrun.store.files import Steps, sync_folder, writing
-from pytest_mlrun.store.fold import RunState, fold_finished
+from pytest_mlrun.store.fold import FoldedRun, RunState, fold_finished
 from pytest_mlrun.store.locks import claim_log, describe_writer
 from pytest_mlrun.store.log import EventLog
-from pytest_mlrun.store.pointfile import Append, PointFile
+from pytest_mlrun.store.pointfile import LogMetric, Metrics, PointFile
 from pytest_mlrun.store.points import WRITTEN, Records, Series, as_bytes, fold_points, select_channels, sort_records
 from pytest_mlrun.store.seal import remove_log, seal_log
 
@@ -46,12 +46,14 @@ class LogWriter:
         append: Log one point: channel, value, step; a step of None makes it a summary value. Safe from any thread.
             Raises ``MetricError`` for what is not a number, ``RunClosedError`` after ``close`` and in a forked child,
             ``StoreWriteError`` when the disk is full.
+        make_log_metric: Make the function that does the same for the metrics of one run, by name and fast.
 
     Raises:
         StoreWriteError: The operating system refused.
     """
 
-    append: Append
+    append: Callable[[int, float, int | None], None]
+    make_log_metric: Callable[[Metrics], LogMetric]
 
     def __init__(self, root: Path, *, session_id: str, steps: Steps) -> None:
         self._files, self._file_lock = claim_log(root)
@@ -73,6 +75,7 @@ class LogWriter:
             raise
         self._points = PointFile(self._files.points, steps=steps)
         self.append = self._points.append
+        self.make_log_metric = self._points.make_log_metric
         _forget_in_children(self)
 
     @property
@@ -208,10 +211,8 @@ class LogWriter:
         with self._lock:
             run = self._open_run(run_id)
             self._move_points(run_id, run)
-            state = run.state
-            content = schema.dump_fields(replace(end, ended_us=end.ended_us or now_us()), schema.END_FIELDS)
-            state.end = schema.load_fields(RunEnd, schema.END_FIELDS, content)
-            record = fold_finished(state).record
+            record = self._fold_end(run.state, end).record
+            content = schema.dump_fields(cast("RunEnd", run.state.end), schema.END_FIELDS)
             self._log.write("finish", run_id, {**content, "digest": record.digest})
             self._finished[run_id] = record.series
             del self._runs[run_id]
@@ -219,6 +220,32 @@ class LogWriter:
             self._log.sync()
             self._steps.reach("finish.after-sync")
         return record
+
+    def finish_and_seal(self, run_id: str, end: RunEnd) -> RunRecord:
+        """Finish the run and seal the log, in one durable write instead of two; the log is closed then.
+
+        A process killed before this returned leaves an ``orphaned`` run, with every point.
+
+        Args:
+            run_id: The run; others that have not finished become ``orphaned``.
+            end: How it ended.
+
+        Returns:
+            The record, as every reader will see it.
+
+        Raises:
+            StoreWriteError: The operating system refused; the log stays where recovery finds it.
+        """
+        with self._lock:
+            run = self._open_run(run_id)
+            run.state.points = [as_bytes(self._records(run, run.state.channels))]
+            folded = self._fold_end(run.state, end)
+            self._shut()
+            try:
+                seal_log(self._files, steps=self._steps, known=self._finished, last=folded)
+            finally:
+                self._file_lock.release()
+        return folded.record
 
     def seal(self) -> None:
         """Turn the log into a segment and close it; a run that has not finished becomes ``orphaned``."""
@@ -232,9 +259,7 @@ class LogWriter:
         with self._lock:
             if self._closed_reason:
                 return
-            self._closed_reason = _CLOSED
-            self._points.close(_CLOSED)
-            self._log.close()
+            self._shut()
             try:
                 if not self._runs and not self._finished:
                     remove_log(self._files, steps=self._steps)
@@ -242,6 +267,16 @@ class LogWriter:
                     seal_log(self._files, steps=self._steps, known=self._finished)
             finally:
                 self._file_lock.release()
+
+    def _shut(self) -> None:
+        self._closed_reason = _CLOSED
+        self._points.close(_CLOSED)
+        self._log.close()
+
+    def _fold_end(self, state: RunState, end: RunEnd) -> FoldedRun:
+        content = schema.dump_fields(replace(end, ended_us=end.ended_us or now_us()), schema.END_FIELDS)
+        state.end = schema.load_fields(RunEnd, schema.END_FIELDS, content)
+        return fold_finished(state)
 
     def _write(self, kind: str, run_id: str, content: Mapping[str, object]) -> None:
         if not content:

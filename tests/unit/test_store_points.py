@@ -223,7 +223,7 @@ def test_a_window_shows_what_lies_between_two_marks(tmp_path: Path) -> None:
 
 
 def make_records(*points: tuple[int, float, int | None]) -> np.ndarray[tuple[int], np.dtype[np.void]]:
-    clock = itertools.count(100)
+    clock = itertools.count(100_000, 1000)
     rows = [(step or 0, next(clock), value, SUMMARY if step is None else 0, channel) for channel, value, step in points]
     return np.array(rows, dtype=RECORD)
 
