@@ -291,10 +291,11 @@ class Recording:
         return "passed" if elsewhere else outcome
 
     def _end(self, outcome: Outcome, error: BaseException | None, text: str, phase: str, *, oom_kills: int) -> RunEnd:
-        from pytest_mlrun.rules.cause import classify, describe_error
-
         if outcome in {"passed", "skipped"}:
             return RunEnd(status="finished", outcome=outcome, ended_us=now_us())
+        # Only now: its patterns take longer to compile than finishing a run.
+        from pytest_mlrun.rules.cause import classify, describe_error
+
         facts = describe_error(error)
         cause, detail = classify(facts, nan=self._first_nan, oom_kills=oom_kills, phase=phase)
         # A failed gate, or a broken teardown, is a finding about a training that ran to its end.
