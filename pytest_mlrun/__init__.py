@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         StoreFormatError,
         StoreWriteError,
     )
+    from pytest_mlrun.integrations import lightgbm, optuna, torch, xgboost
     from pytest_mlrun.records.run import Artifact, RunRecord
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.records.verdict import Verdict
@@ -59,11 +60,17 @@ __all__ = [
     "StoreFormatError",
     "StoreWriteError",
     "Verdict",
+    "lightgbm",
     "load_model",
     "open_store",
+    "optuna",
     "record",
+    "torch",
+    "xgboost",
 ]
 
+# Doors to neighbours: modules, whose functions take the run first.
+_NEIGHBOURS = ("lightgbm", "optuna", "torch", "xgboost")
 _HOMES = {
     "Artifact": "pytest_mlrun.records.run",
     "Run": "pytest_mlrun.run.run",
@@ -80,6 +87,8 @@ def __getattr__(name: str) -> object:
     # pytest imports this package at every start, used or not: each name is loaded when somebody asks for it.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _NEIGHBOURS:
+        return import_module(f"pytest_mlrun.integrations.{name}")
     return getattr(import_module(_HOMES.get(name, "pytest_mlrun.errors")), name)
 
 
