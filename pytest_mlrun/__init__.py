@@ -26,9 +26,11 @@ if TYPE_CHECKING:
         StoreFormatError,
         StoreWriteError,
     )
+    from pytest_mlrun.integrations import lightgbm, optuna, torch, xgboost
     from pytest_mlrun.records.run import Artifact, RunRecord
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.records.verdict import Verdict
+    from pytest_mlrun.run.loading import load_model
     from pytest_mlrun.run.outside import open_store, record
     from pytest_mlrun.run.run import Run
 
@@ -58,16 +60,24 @@ __all__ = [
     "StoreFormatError",
     "StoreWriteError",
     "Verdict",
+    "lightgbm",
+    "load_model",
     "open_store",
+    "optuna",
     "record",
+    "torch",
+    "xgboost",
 ]
 
+# Doors to neighbours: modules, whose functions take the run first.
+_NEIGHBOURS = ("lightgbm", "optuna", "torch", "xgboost")
 _HOMES = {
     "Artifact": "pytest_mlrun.records.run",
     "Run": "pytest_mlrun.run.run",
     "RunRecord": "pytest_mlrun.records.run",
     "Snapshot": "pytest_mlrun.records.snapshot",
     "Verdict": "pytest_mlrun.records.verdict",
+    "load_model": "pytest_mlrun.run.loading",
     "open_store": "pytest_mlrun.run.outside",
     "record": "pytest_mlrun.run.outside",
 }
@@ -77,6 +87,8 @@ def __getattr__(name: str) -> object:
     # pytest imports this package at every start, used or not: each name is loaded when somebody asks for it.
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name in _NEIGHBOURS:
+        return import_module(f"pytest_mlrun.integrations.{name}")
     return getattr(import_module(_HOMES.get(name, "pytest_mlrun.errors")), name)
 
 

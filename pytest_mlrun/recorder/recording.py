@@ -257,6 +257,7 @@ class Recording:
         text: str = "",
         phase: str = "call",
         last: bool = False,
+        stopped: str = "",
     ) -> RunRecord:
         """Write the end of the run, durably, and return its row.
 
@@ -266,6 +267,7 @@ class Recording:
             text: Traceback for people.
             phase: ``setup``, ``call`` or ``teardown``.
             last: Whether nothing will be recorded after this run.
+            stopped: Why a training was ended on purpose before its end, such as by a search's pruner.
         """
         for child in self.children:
             if not child.closed:
@@ -278,7 +280,10 @@ class Recording:
         wall_s = round(time.perf_counter() - self._started, 6)
         peak, oom_kills = self._recorder.meters.end(self.id)
         self._recorder.writer.context(self.id, {**peak.context(), "time.wall_s": json.dumps(wall_s)})
-        end = self._end(outcome, error, text, phase, oom_kills=oom_kills - self._oom_kills)
+        if stopped:
+            end = RunEnd("killed", outcome, cause_detail=stopped, ended_us=now_us())
+        else:
+            end = self._end(outcome, error, text, phase, oom_kills=oom_kills - self._oom_kills)
         self.record = self._recorder.finish(self, end, last=last)
         return self.record
 

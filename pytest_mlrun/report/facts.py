@@ -19,13 +19,15 @@ _MOST_DECIMALS = 6
 
 def outcome_of(run: RunRecord) -> str:
     """Return how a run ended in one or two words: ``passed``, ``failed: gate``, ``orphaned``."""
-    word = run.outcome if run.outcome and run.status in {"finished", "failed"} else run.status
+    told = run.status in {"finished", "failed"} or run.outcome == "skipped"
+    word = run.outcome if run.outcome and told else run.status
     return f"{word}: {run.cause}" if run.cause not in {"", "unknown"} else word
 
 
 def is_bad(run: RunRecord) -> bool:
     """Whether something went wrong with a run."""
-    return run.status in {"failed", "killed", "orphaned"} or run.outcome in {"failed", "error"}
+    ended = run.status in {"failed", "killed", "orphaned"} and run.outcome != "skipped"
+    return ended or run.outcome in {"failed", "error"}
 
 
 def name_of(run: RunRecord) -> str:

@@ -44,7 +44,9 @@ def _finished(recording: Recording) -> Iterator[None]:
         # around it knows, and finishes this one.
         raise
     except BaseException as error:
-        if not recording.closed:
+        if not recording.closed and _is_pruned(error):
+            recording.finish("skipped", stopped=str(error) or "pruned")
+        elif not recording.closed:
             recording.finish("failed", error=error, text=_text_of(error))
         raise
     else:
@@ -68,6 +70,11 @@ def _plan_child(parent: RunPlan, params: Mapping[str, object], parent_id: str, s
         data=(),
         clean_tree="record",
     )
+
+
+def _is_pruned(error: BaseException) -> bool:
+    # Optuna's way of ending a trial that promises nothing, with or without our own door to it.
+    return any(kind.__name__ == "TrialPruned" and kind.__module__.startswith("optuna.") for kind in type(error).__mro__)
 
 
 def _text_of(error: BaseException) -> str:

@@ -190,10 +190,33 @@ class Run(Assertions):
         return add_figure(self._recording, figure, name)
 
     def log_model(self, model: object, name: str = "model") -> Artifact:
-        """Store a fitted model: with skops where it is installed, else pickled and labelled ``unsafe``."""
+        """Store a fitted model in its framework's own or a safe format; see ``pytest_mlrun.load_model``.
+
+        LightGBM text, XGBoost JSON, skops for scikit-learn, ONNX, safetensors for torch. Only what none of them takes
+        is pickled, and labelled ``unsafe``.
+        """
         from pytest_mlrun.run.files import add_model
 
         return add_model(self._recording, model, name)
+
+    def log_fit(self, model: object, name: str = "model", *, features: Sequence[str] | None = None) -> None:
+        """Record what a fitted LightGBM, XGBoost or scikit-learn model says of itself.
+
+        Its features with their importances or coefficients become the table ``features.parquet``, the step that early
+        stopping chose the metric ``best_step``, curves that it kept series such as ``train_loss``; its class and class
+        weights are in the context. Of a model under another ``name`` they all begin with ``<name>_``.
+
+        Args:
+            model: The model, or a pipeline that ends in it.
+            name: What it is called; the name that ``log_model`` gets.
+            features: Names of the features, where the model has none.
+
+        Raises:
+            ArtifactError: If the model is not fitted, or of a framework that is not known.
+        """
+        from pytest_mlrun.run.fits import add_fit
+
+        self._recording.write_context({f"fit.{name}": add_fit(self, model, name=name, features=features)})
 
     def log_split(self, **rows: ArrayLike) -> None:
         """Record which rows each split holds: ``log_split(train=ids, val=ids)``.
