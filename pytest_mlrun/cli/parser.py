@@ -7,8 +7,9 @@ from typing import NoReturn
 
 from pytest_mlrun import __version__
 
-_DESCRIPTION = "Read, rank and verify the training runs that pytest --mlrun recorded."
+_DESCRIPTION = "Read, rank, compare and verify the training runs that pytest --mlrun recorded."
 _EXITS = "exit codes: 0 fine, 1 a finding, 2 usage, 3 store damaged, 4 inconclusive"
+_RUN = "last 8 hex digits of its id, its name (the newest), or NAME~1 for the one before"
 _WHERE = "constraint, such as 'val_precision >= 0.6 and params.depth < 5'"
 
 
@@ -31,6 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_runs(verbs)
     _add_top(verbs)
     _add_show(verbs)
+    _add_diff(verbs)
     _add_data(verbs)
     _add_verify(verbs)
     return parser
@@ -85,8 +87,16 @@ def _add_top(verbs: _Verbs[_Parser]) -> None:
 
 def _add_show(verbs: _Verbs[_Parser]) -> None:
     verb = _add_verb(verbs, "show", "Show one run on one screen", "pytest-mlrun show 9f3a01bc")
-    verb.add_argument("ref", metavar="RUN", help="last 8 hex digits of its id, or its name")
+    verb.add_argument("ref", metavar="RUN", help=_RUN)
     verb.add_argument("-v", "--verbose", action="store_true", help="add the traceback and the whole context")
+    _add_json(verb)
+
+
+def _add_diff(verbs: _Verbs[_Parser]) -> None:
+    example = "pytest-mlrun diff 876cb0de 7df730f6"
+    verb = _add_verb(verbs, "diff", "Say in what runs differ, pillar by pillar; exit 1 if they do", example)
+    verb.add_argument("refs", metavar="RUN", nargs="+", help=f"{_RUN}; one alone is compared with the one before it")
+    verb.add_argument("-v", "--verbose", action="store_true", help="also what is equal")
     _add_json(verb)
 
 

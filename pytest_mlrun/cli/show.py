@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from pytest_mlrun.cli.console import Console
+from pytest_mlrun.cli.refs import find_run
 from pytest_mlrun.cli.source import DAMAGED, RunSource, open_source
 from pytest_mlrun.errors import StoreDamagedError
 from pytest_mlrun.records.run import RunRecord
@@ -15,7 +16,7 @@ from pytest_mlrun.report.run_screen import render_run
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run ``pytest-mlrun show``."""
     source = open_source(args, console)
-    record = source.find(args.ref)
+    record = find_run(args.ref, source, console)
     if args.json:
         console.write(json_line(record))
         return 0

@@ -43,8 +43,16 @@ class RunSource(Protocol):
         """Return the run that answers to an id or a name."""
         ...
 
+    def find_all(self, ref: str) -> list[RunRecord]:
+        """Return the runs that answer to an id or a name, oldest first."""
+        ...
+
     def series(self, run_id: str, name: str) -> Points:
         """Return the points of one metric of one run."""
+        ...
+
+    def read_artifact(self, run: RunRecord, name: str) -> bytes:
+        """Return the bytes of an artifact, compared with their digest."""
         ...
 
     def top(

@@ -22,8 +22,17 @@ def json_line(run: RunRecord, *, extra: Mapping[str, Plain] | None = None) -> st
     plain = to_plain(run)
     for field in ("params", "context"):
         plain[field] = {name: json.loads(text) for name, text in getattr(run, field).items()}
+    return plain_json({**(extra or {}), **plain})
+
+
+def plain_json(plain: Plain) -> str:
+    """Return plain values as JSON on one line; floats that JSON lacks are ``{"$f": …}``.
+
+    Args:
+        plain: Any plain value.
+    """
     # ASCII only: a pipe with another encoding can carry it, and every JSON reader turns it back.
-    return json.dumps(_finite({**(extra or {}), **plain}), allow_nan=False)
+    return json.dumps(_finite(plain), allow_nan=False)
 
 
 def _finite(plain: Plain) -> Plain:

@@ -86,6 +86,18 @@ def comparable_param(text: str) -> JSON:
     return plain
 
 
+def estimator_params(text: str | None) -> tuple[str, dict[str, str]] | None:
+    """Return the class of an estimator and its params as JSON texts, or None for any other param.
+
+    Args:
+        text: JSON text of the param.
+    """
+    match None if text is None else json.loads(text):
+        case {"$estimator": str(name), "params": dict(params)}:
+            return name, {str(key): json.dumps(value, sort_keys=True) for key, value in params.items()}
+    return None
+
+
 def show_param(text: str, *, width: int = 40) -> str:
     """Return a short form for tables: ``0.05``, ``gini``, ``Ridge(alpha=1.0)``, ``sha256:5f3a91…``.
 

@@ -70,11 +70,7 @@ class Reader:
         Raises:
             RunNotFoundError: No run, or more than one, answers to it.
         """
-        view = self._viewer.look()
-        found: list[RunRecord] = []
-        if _SHORT_ID.fullmatch(ref):
-            found = select_runs(view.segments, lambda _, batch: equal_text(batch.column("run_id"), ref, suffix=True))
-        found = found or select_runs(view.segments, lambda _, batch: equal_text(batch.column("name"), ref))
+        found = self.find_all(ref)
         if len(found) == 1:
             return found[0]
         if not found:
@@ -83,10 +79,25 @@ class Reader:
             )
         raise RunNotFoundError(
             f"{len(found)} runs answer to {ref!r}",
-            details=tuple(f"{run.run_id}  {run.name}  {run.experiment}  {run.status}" for run in by_age(found)),
+            details=tuple(f"{run.run_id}  {run.name}  {run.experiment}  {run.status}" for run in found),
             where=str(self._root),
             next_step=f"name one by the end of its id, such as {found[-1].short_id}",
         )
+
+    def find_all(self, ref: str) -> list[RunRecord]:
+        """Find the runs that answer to an id or a name.
+
+        Args:
+            ref: An id, the last 8 or more characters of one, or a name.
+
+        Returns:
+            The runs whose id it is or, where there is none, those of that name; oldest first.
+        """
+        segments = self._viewer.look().segments
+        found: list[RunRecord] = []
+        if _SHORT_ID.fullmatch(ref):
+            found = select_runs(segments, lambda _, batch: equal_text(batch.column("run_id"), ref, suffix=True))
+        return by_age(found or select_runs(segments, lambda _, batch: equal_text(batch.column("name"), ref)))
 
     def series(self, run_id: str, name: str) -> Series:
         """Read the points of one metric that have a step.

@@ -61,17 +61,31 @@ def test_json_is_the_whole_record(make_run: MakeRun, write_runs: WriteRuns, make
     assert found["digest"].startswith("sha256:")
 
 
-def test_a_name_that_several_runs_have_lists_them(
+def test_a_name_that_several_runs_have_means_the_newest_and_says_so(
     make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole
 ) -> None:
-    write_runs([make_run("twin"), make_run("twin")])
+    write_runs([make_run("twin", experiment="old"), make_run("twin", experiment="new")])
+    console, older = make_console(), make_console()
+
+    assert main(["show", "twin"], console=console) == 0
+    assert main(["show", "twin~1"], console=older) == 0
+    assert "experiment new" in _text(console.out)
+    assert "experiment old" in _text(older.out)
+    note = "'twin' names 2 runs: taking the newest, 00000002; older: 00000001 of "
+    assert _text(console.err).startswith(note)
+    assert _text(older.err) == ""
+
+
+def test_an_end_that_several_ids_have_is_refused(
+    make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole
+) -> None:
+    write_runs([make_run("a", run_id=f"0190000{digit}-0000-7000-8000-00000000beef") for digit in "12"])
     console = make_console()
 
-    assert main(["show", "twin"], console=console) == 2
+    assert main(["show", "0000beef"], console=console) == 2
     lines = _text(console.err).splitlines()
-    assert lines[0] == "error: 2 runs answer to 'twin'"
-    assert "01900000-0000-7000-8000-000000000001" in lines[1]
-    assert "01900000-0000-7000-8000-000000000002" in lines[2]
+    assert lines[0] == "error: 2 runs answer to '0000beef'"
+    assert lines[1].startswith("  01900001-0000-7000-8000-00000000beef")
 
 
 def test_a_run_that_is_not_there_ends_with_2(
