@@ -111,7 +111,7 @@ class ExperimentHooks:
         for text in distributed.detach_troubles(getattr(node, "workeroutput", {})):
             self._troubles.note(text)
         if error:
-            session_of(self.config).worker_died = True
+            session_of(self.config).results.worker_died = True
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Note what stopped the session, before its fixtures are torn down."""
@@ -141,14 +141,14 @@ class ExperimentHooks:
             return
         self._publish(session.take_finished())
         with self._troubles.noting():
-            self._publish(session.recover())
+            self._publish(session.results.recover(used=session.used))
 
     def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
         """Write the table of runs, and what went wrong outside the tests."""
         session = config.stash.get(_SESSION, None)
         if session is not None and not distributed.is_worker(config):
             with self._troubles.noting():
-                session.write_summary(terminalreporter, verbosity=config.get_verbosity())
+                session.results.write_summary(terminalreporter, verbosity=config.get_verbosity())
         if self._troubles:
             terminalreporter.section("training runs: errors", red=True)
             for text in self._troubles.lines():
@@ -157,7 +157,7 @@ class ExperimentHooks:
     def _publish(self, runs: list[RunRecord]) -> None:
         if not runs:
             return
-        session_of(self.config).reported.extend(runs)
+        session_of(self.config).results.add(runs)
         for run in runs:
             finished = partial(self.config.hook.pytest_mlrun_run_finished, config=self.config, run=run)
             self._troubles.announce(finished, name="pytest_mlrun_run_finished")

@@ -112,7 +112,7 @@ def mlrun_seed(request: pytest.FixtureRequest) -> int:
 
     Example: ``model = RandomForestClassifier(random_state=mlrun_seed)``
     """
-    return _session(request).seed_of(request.node)
+    return _session(request).pins.seed_of(request.node)
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def mlrun_data(request: pytest.FixtureRequest) -> Mapping[str, Snapshot]:
 
     Example: ``rows = read_csv(mlrun_data["churn"])``
     """
-    return _session(request).snapshots_of(request.node)
+    return _session(request).pins.snapshots_of(request.node)
 
 
 @pytest.fixture
@@ -130,7 +130,7 @@ def mlrun_clean_tree(request: pytest.FixtureRequest) -> str:
 
     Example: ``def test_release(mlrun_clean_tree): ...``
     """
-    return _session(request).clean_commit_of(request.node)
+    return _session(request).pins.clean_commit_of(request.node)
 
 
 @pytest.fixture(scope="session")
@@ -139,4 +139,4 @@ def mlrun_store(request: pytest.FixtureRequest) -> Reader:
 
     Example: ``best = mlrun_store.top("churn-2026q2", by="val_auc", goal="max", limit=1)[0]``
     """
-    return _session(request).stored()
+    return _session(request).pins.stored()
