@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.records.run import Artifact, RunRecord
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.records.verdict import Verdict
+    from pytest_mlrun.run.loading import load_model
     from pytest_mlrun.run.outside import open_store, record
     from pytest_mlrun.run.run import Run
 
@@ -58,6 +59,7 @@ __all__ = [
     "StoreFormatError",
     "StoreWriteError",
     "Verdict",
+    "load_model",
     "open_store",
     "record",
 ]
@@ -68,6 +70,7 @@ _HOMES = {
     "RunRecord": "pytest_mlrun.records.run",
     "Snapshot": "pytest_mlrun.records.snapshot",
     "Verdict": "pytest_mlrun.records.verdict",
+    "load_model": "pytest_mlrun.run.loading",
     "open_store": "pytest_mlrun.run.outside",
     "record": "pytest_mlrun.run.outside",
 }

@@ -97,13 +97,15 @@ def add_figure(recording: Recording, figure: object, name: str) -> Artifact:
 
 
 def add_model(recording: Recording, model: object, name: str) -> Artifact:
-    """Store a model in the safest format at hand; a pickle is labelled ``unsafe``."""
-    from pytest_mlrun.integrations.sklearn import encode_model
+    """Store a model in its framework's own or a safe format; a pickle is labelled ``unsafe``."""
+    from pytest_mlrun.integrations.models import encode_model
 
     encoded = encode_model(model)
-    return recording.add_bytes(
-        f"{name}{encoded.suffix}", encoded.content, media_type=encoded.media_type, role="model", unsafe=encoded.unsafe
-    )
+    form = encoded.format
+    name = name if name.endswith(form.suffix) else f"{name}{form.suffix}"
+    artifact = recording.add_bytes(name, encoded.content, media_type=form.media_type, role="model", unsafe=form.unsafe)
+    recording.write_context({f"model.{artifact.name}": encoded.facts()})
+    return artifact
 
 
 def _media_type(name: str) -> str:

@@ -207,7 +207,11 @@ class Run:
         return add_figure(self._recording, figure, name)
 
     def log_model(self, model: object, name: str = "model") -> Artifact:
-        """Store a fitted model: with skops where it is installed, else pickled and labelled ``unsafe``."""
+        """Store a fitted model in its framework's own or a safe format; see ``pytest_mlrun.load_model``.
+
+        LightGBM text, XGBoost JSON, skops for scikit-learn, ONNX, safetensors for torch. Only what none of them takes
+        is pickled, and labelled ``unsafe``.
+        """
         from pytest_mlrun.run.files import add_model
 
         return add_model(self._recording, model, name)
