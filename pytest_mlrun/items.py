@@ -14,12 +14,17 @@ SKIPPED = "training experiment: run with --mlrun"
 def concerns_us(metafunc: pytest.Metafunc) -> bool:
     """Whether a test function takes one of our fixtures, or carries our marker."""
     taken = not (RUN_FIXTURES | PIN_FIXTURES).isdisjoint(metafunc.fixturenames)
-    return taken or metafunc.definition.get_closest_marker("mlrun") is not None
+    return taken or any(metafunc.definition.get_closest_marker(name) for name in ("mlrun", "mlrun_select"))
 
 
 def is_experiment(item: pytest.Item) -> bool:
     """Whether the item's fixtures include a run."""
     return not RUN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def selects_winner(item: pytest.Item) -> bool:
+    """Whether the item judges the winner of other experiments, and so runs after them."""
+    return "mlrun" in getattr(item, "fixturenames", ()) and item.get_closest_marker("mlrun_select") is not None
 
 
 def uses_pins(item: pytest.Item) -> bool:

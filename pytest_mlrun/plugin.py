@@ -24,6 +24,9 @@ MARKER = (
     "mlrun(*, experiment, data, seed, tags, floors, ceilings, primary, must_detect, clean_tree, entropy, resources): "
     "a training experiment, recorded when pytest runs with --mlrun"
 )
+SELECT_MARKER = (
+    "mlrun_select(*, experiment, by, where, goal): judges the winner of an experiment, mlrun.winner, after its runs"
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,6 +42,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options; nothing is opened or written before an experiment begins."""
     config.addinivalue_line("markers", MARKER)
+    config.addinivalue_line("markers", SELECT_MARKER)
     config.stash[SETTINGS] = settings = read_settings(config)
     if settings.mlrun:
         _register_hooks(config)
@@ -60,6 +64,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
         with refusing():
             check_function(metafunc)
+            if metafunc.definition.get_closest_marker("mlrun_select") is not None:
+                from pytest_mlrun.selecting import check_selection
+
+                check_selection(metafunc)
+                if metafunc.config.stash[SETTINGS].mlrun:
+                    _session(metafunc).check_choice(metafunc.definition)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -81,7 +91,7 @@ def _register_hooks(config: pytest.Config) -> None:
     register(config)
 
 
-def _session(request: pytest.FixtureRequest) -> ExperimentSession:
+def _session(request: pytest.FixtureRequest | pytest.Metafunc) -> ExperimentSession:
     from pytest_mlrun.experiment_hooks import session_of
 
     return session_of(request.config)

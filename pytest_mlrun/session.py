@@ -11,12 +11,14 @@ import pytest
 from pytest_mlrun.ending import Ending
 from pytest_mlrun.errors import MarkerError, MlrunError
 from pytest_mlrun.experiment import check_item, plan_item, plan_module, read_marker_of
-from pytest_mlrun.items import SKIPPED, is_experiment, is_refused
+from pytest_mlrun.items import SKIPPED, is_experiment, is_refused, selects_winner
 from pytest_mlrun.pins import Pins
 from pytest_mlrun.recorder.recorder import Recorder
 from pytest_mlrun.refusal import refusing, trimmed
 from pytest_mlrun.results import SessionResults
 from pytest_mlrun.run.run import Run
+from pytest_mlrun.selecting import choice_of, plan_selection
+from pytest_mlrun.selections import Selections
 
 if TYPE_CHECKING:
     from pytest_mlrun.options import Settings
@@ -36,18 +38,23 @@ class ExperimentSession:
         settings: The options in force.
         session_id: Shared by controller and workers.
         worker: Name of the xdist worker, if this is one.
+        held: Whether a controller says when its tests that judge a winner may run.
 
     Attributes:
         pins: What tests rest on.
+        selections: When the tests that judge a winner may run.
         results: What became of the runs, where the summary is written.
         finished: Runs that nobody took note of yet.
     """
 
-    def __init__(self, config: pytest.Config, settings: Settings, *, session_id: str, worker: str | None) -> None:
+    def __init__(
+        self, config: pytest.Config, settings: Settings, *, session_id: str, worker: str | None, held: bool
+    ) -> None:
         self._settings = settings
         self._worker = worker
         self._recorder = Recorder(settings.store, session_id=session_id, argv=(config.invocation_params.args))
         self.pins = Pins(settings, config.rootpath, self._recorder)
+        self.selections = Selections(self._recorder, held=held)
         self.results = SessionResults(settings, session_id=session_id, pins=self.pins)
         self.finished: list[RunRecord] = []
         self._item: pytest.Item | None = None
@@ -56,21 +63,34 @@ class ExperimentSession:
 
     # -- runs of tests ---------------------------------------------------------------------------------------------
 
+    def check_choice(self, definition: pytest.Function) -> None:
+        """Check how a test's winner is chosen while it is collected: hours of training should not end in a typo.
+
+        Raises:
+            MarkerError: If neither the marker nor a leaderboard says how.
+        """
+        choice_of(definition, self._settings, self.pins.project_of(definition.path))
+
     def begin(self, item: pytest.Item) -> None:
         """Begin the item's run, if it has one, and verify what it rests on."""
         self._item = item
         if not (is_experiment(item) or is_refused(item)):
             return
+        if selects_winner(item):
+            self.selections.skip_if_stopped()
         item.stash[_ENDING] = Ending()
         with refusing():
             function = check_item(item)
             if "mlrun" in function.fixturenames:
-                self._begin(item, plan_item(function, self._settings, self.pins.project_of(item.path)))
+                plan = plan_item(function, self._settings, self.pins.project_of(item.path))
+                self._begin(item, plan_selection(plan, item, self._settings))
 
     def _begin(self, node: pytest.Item | pytest.Collector, plan: RunPlan) -> Recording:
         node.stash[_RECORDING] = recording = self._recorder.begin(plan)
         recording.write_context({"worker": self._worker, "nodeid": node.nodeid})
         recording.verify_pillars()
+        if plan.selection is not None:
+            self._recorder.select(recording, plan.selection)
         return recording
 
     def run_of(self, request: pytest.FixtureRequest) -> Run:
