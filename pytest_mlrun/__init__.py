@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.run.loading import load_model
     from pytest_mlrun.run.outside import open_store, record
     from pytest_mlrun.run.run import Run
+    from pytest_mlrun.run.winner import Winner
 
 __version__ = "0.1.0"
 
@@ -60,6 +61,7 @@ __all__ = [
     "StoreFormatError",
     "StoreWriteError",
     "Verdict",
+    "Winner",
     "lightgbm",
     "load_model",
     "open_store",
@@ -77,6 +79,7 @@ _HOMES = {
     "RunRecord": "pytest_mlrun.records.run",
     "Snapshot": "pytest_mlrun.records.snapshot",
     "Verdict": "pytest_mlrun.records.verdict",
+    "Winner": "pytest_mlrun.run.winner",
     "load_model": "pytest_mlrun.run.loading",
     "open_store": "pytest_mlrun.run.outside",
     "record": "pytest_mlrun.run.outside",

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 _KEY = "mlrun"
 _TROUBLES = "mlrun_troubles"
+_HOLDS = "mlrun_holds"
 
 
 def is_worker(config: pytest.Config) -> bool:
@@ -32,9 +33,20 @@ def session_id_of(config: pytest.Config) -> str:
     return str(sent) if sent is not None else new_id()
 
 
-def send_session(workerinput: MutableMapping[str, Any], session_id: str) -> None:
-    """Tell a worker which session it belongs to."""
+def send_session(workerinput: MutableMapping[str, Any], session_id: str, *, holds: bool) -> None:
+    """Tell a worker which session it belongs to, and whether tests that judge a winner are held back for others."""
     workerinput[_KEY] = session_id
+    workerinput[_HOLDS] = holds
+
+
+def shares_tests(config: pytest.Config) -> bool:
+    """Whether this process controls xdist workers that share the tests among them."""
+    return config.getoption("dist", "no") not in {"no", "each"}
+
+
+def is_held(config: pytest.Config) -> bool:
+    """Whether a controller says when this worker may run the tests that judge a winner."""
+    return is_worker(config) and bool(_workerinput(config).get(_HOLDS, False))
 
 
 def attach_runs(target: object, runs: Iterable[RunRecord]) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_mlrun import distributed
-from pytest_mlrun.items import is_experiment, is_refused, uses_pins
+from pytest_mlrun.items import is_experiment, is_refused, selects_winner, uses_pins
 from pytest_mlrun.options import SETTINGS
 from pytest_mlrun.refusal import trimmed
 from pytest_mlrun.troubles import Troubles
@@ -40,6 +40,7 @@ def session_of(config: pytest.Config) -> ExperimentSession:
             config.stash[SETTINGS],
             session_id=_session_id(config),
             worker=distributed.worker_name(config),
+            held=distributed.is_held(config),
         )
     return config.stash[_SESSION]
 
@@ -52,9 +53,24 @@ class ExperimentHooks:
         self._experiments = False
         self._troubles = Troubles()
 
+    # The outermost wrapper: pytest's own --failed-first and --new-first reorder after all others.
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
+        """Put the tests that judge a winner after those that it is chosen from."""
+        result = yield
+        if self.config.stash[SETTINGS].mlrun:
+            items.sort(key=selects_winner)
+        return result
+
+    # Before xdist tells the controller that this worker has collected.
+    @pytest.hookimpl(tryfirst=True)
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Note whether any experiment was selected: without one, fixtures are left alone."""
         self._experiments = any(is_experiment(item) or uses_pins(item) or is_refused(item) for item in session.items)
+        last = [item.nodeid for item in session.items if selects_winner(item)]
+        if last and distributed.is_held(self.config):
+            with self._troubles.noting():
+                session_of(self.config).selections.announce(last)
 
     def pytest_runtest_setup(self, item: pytest.Item) -> None:
         """Begin the run, after skip marks were honoured and before any fixture is set up."""
@@ -102,7 +118,16 @@ class ExperimentHooks:
     @pytest.hookimpl(optionalhook=True)
     def pytest_configure_node(self, node: Any) -> None:
         """Tell an xdist worker which session it belongs to."""
-        distributed.send_session(node.workerinput, _session_id(self.config))
+        holds = distributed.shares_tests(self.config)
+        distributed.send_session(node.workerinput, _session_id(self.config), holds=holds)
+
+    @pytest.hookimpl(wrapper=True, optionalhook=True)
+    def pytest_xdist_make_scheduler(self) -> Generator[None, Any, object]:
+        """Let the tests that judge a winner be distributed after all others."""
+        scheduler = yield
+        if not distributed.shares_tests(self.config):
+            return scheduler
+        return session_of(self.config).selections.hold(scheduler, self._troubles)
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any, error: object) -> None:
@@ -111,7 +136,7 @@ class ExperimentHooks:
         for text in distributed.detach_troubles(getattr(node, "workeroutput", {})):
             self._troubles.note(text)
         if error:
-            session_of(self.config).worker_died = True
+            session_of(self.config).results.worker_died = True
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Note what stopped the session, before its fixtures are torn down."""
@@ -141,14 +166,14 @@ class ExperimentHooks:
             return
         self._publish(session.take_finished())
         with self._troubles.noting():
-            self._publish(session.recover())
+            self._publish(session.results.recover(used=session.used or session.selections.announced))
 
     def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
         """Write the table of runs, and what went wrong outside the tests."""
         session = config.stash.get(_SESSION, None)
         if session is not None and not distributed.is_worker(config):
             with self._troubles.noting():
-                session.write_summary(terminalreporter, verbosity=config.get_verbosity())
+                session.results.write_summary(terminalreporter, verbosity=config.get_verbosity())
         if self._troubles:
             terminalreporter.section("training runs: errors", red=True)
             for text in self._troubles.lines():
@@ -157,7 +182,7 @@ class ExperimentHooks:
     def _publish(self, runs: list[RunRecord]) -> None:
         if not runs:
             return
-        session_of(self.config).reported.extend(runs)
+        session_of(self.config).results.add(runs)
         for run in runs:
             finished = partial(self.config.hook.pytest_mlrun_run_finished, config=self.config, run=run)
             self._troubles.announce(finished, name="pytest_mlrun_run_finished")

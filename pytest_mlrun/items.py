@@ -8,6 +8,7 @@ import pytest
 
 RUN_FIXTURES = frozenset({"mlrun", "mlrun_module"})
 PIN_FIXTURES = frozenset({"mlrun_seed", "mlrun_data", "mlrun_clean_tree"})
+_MARKERS = frozenset({"mlrun", "mlrun_select"})
 _ALL_FIXTURES = RUN_FIXTURES | PIN_FIXTURES | {"mlrun_store"}
 SKIPPED = "training experiment: run with --mlrun"
 
@@ -19,8 +20,9 @@ def concerns_us(metafunc: pytest.Metafunc) -> bool:
     # Not get_closest_marker, which costs three times as much: this runs for every test of every session.
     node: pytest.Item | pytest.Collector | None = metafunc.definition
     while node is not None:
-        if is_marked(node):
-            return True
+        for mark in node.own_markers:
+            if mark.name in _MARKERS:
+                return True
         node = node.parent
     return False
 
@@ -33,6 +35,11 @@ def takes_fixture(item: pytest.Item) -> bool:
 def is_experiment(item: pytest.Item) -> bool:
     """Whether the item's fixtures include a run."""
     return not RUN_FIXTURES.isdisjoint(getattr(item, "fixturenames", ()))
+
+
+def selects_winner(item: pytest.Item) -> bool:
+    """Whether the item judges the winner of other experiments, and so runs after them."""
+    return "mlrun" in getattr(item, "fixturenames", ()) and item.get_closest_marker("mlrun_select") is not None
 
 
 def uses_pins(item: pytest.Item) -> bool:
@@ -53,7 +60,4 @@ def is_refused(item: pytest.Item) -> bool:
 
 def is_marked(node: pytest.Item | pytest.Collector) -> bool:
     """Whether the marker is written on the node itself."""
-    for mark in node.own_markers:  # noqa: SIM110 - mostly empty, and a generator costs more than the loop
-        if mark.name == "mlrun":
-            return True
-    return False
+    return any(mark.name == "mlrun" for mark in node.own_markers)

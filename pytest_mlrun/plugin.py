@@ -24,6 +24,9 @@ MARKER = (
     "mlrun(*, experiment, data, seed, tags, floors, ceilings, primary, must_detect, clean_tree, entropy, resources): "
     "a training experiment, recorded when pytest runs with --mlrun"
 )
+SELECT_MARKER = (
+    "mlrun_select(*, experiment, by, where, goal): judges the winner of an experiment, mlrun.winner, after its runs"
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -39,6 +42,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options; nothing is opened or written before an experiment begins."""
     config.addinivalue_line("markers", MARKER)
+    config.addinivalue_line("markers", SELECT_MARKER)
     config.stash[SETTINGS] = settings = read_settings(config)
     if settings.mlrun:
         _register_hooks(config)
@@ -60,6 +64,12 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
         with refusing():
             check_function(metafunc)
+            if metafunc.definition.get_closest_marker("mlrun_select") is not None:
+                from pytest_mlrun.selecting import check_selection
+
+                check_selection(metafunc)
+                if metafunc.config.stash[SETTINGS].mlrun:
+                    _session(metafunc).check_choice(metafunc.definition)
 
 
 def pytest_itemcollected(item: pytest.Item) -> None:
@@ -83,7 +93,7 @@ def _register_hooks(config: pytest.Config) -> None:
     register(config)
 
 
-def _session(request: pytest.FixtureRequest) -> ExperimentSession:
+def _session(request: pytest.FixtureRequest | pytest.Metafunc) -> ExperimentSession:
     from pytest_mlrun.experiment_hooks import session_of
 
     return session_of(request.config)
@@ -114,7 +124,7 @@ def mlrun_seed(request: pytest.FixtureRequest) -> int:
 
     Example: ``model = RandomForestClassifier(random_state=mlrun_seed)``
     """
-    return _session(request).seed_of(request.node)
+    return _session(request).pins.seed_of(request.node)
 
 
 @pytest.fixture
@@ -123,7 +133,7 @@ def mlrun_data(request: pytest.FixtureRequest) -> Mapping[str, Snapshot]:
 
     Example: ``rows = read_csv(mlrun_data["churn"])``
     """
-    return _session(request).snapshots_of(request.node)
+    return _session(request).pins.snapshots_of(request.node)
 
 
 @pytest.fixture
@@ -132,7 +142,7 @@ def mlrun_clean_tree(request: pytest.FixtureRequest) -> str:
 
     Example: ``def test_release(mlrun_clean_tree): ...``
     """
-    return _session(request).clean_commit_of(request.node)
+    return _session(request).pins.clean_commit_of(request.node)
 
 
 @pytest.fixture(scope="session")
@@ -141,4 +151,4 @@ def mlrun_store(request: pytest.FixtureRequest) -> Reader:
 
     Example: ``best = mlrun_store.top("churn-2026q2", by="val_auc", goal="max", limit=1)[0]``
     """
-    return _session(request).stored()
+    return _session(request).pins.stored()

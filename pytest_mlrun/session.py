@@ -1,80 +1,96 @@
-"""Drive the runs of one pytest process: begin, pin, observe, finish, collect."""
+"""Drive the runs of one pytest process: begin, pin, observe, finish."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
 from pytest_mlrun.ending import Ending
 from pytest_mlrun.errors import MarkerError, MlrunError
-from pytest_mlrun.experiment import check_item, plan_item, plan_module, read_marker_of, seed_of
-from pytest_mlrun.items import SKIPPED, is_experiment, is_refused
+from pytest_mlrun.experiment import check_item, plan_item, plan_module, read_marker_of
+from pytest_mlrun.items import SKIPPED, is_experiment, is_refused, selects_winner
+from pytest_mlrun.pins import Pins
 from pytest_mlrun.recorder.recorder import Recorder
 from pytest_mlrun.refusal import refusing, trimmed
+from pytest_mlrun.results import SessionResults
 from pytest_mlrun.run.run import Run
+from pytest_mlrun.selecting import choice_of, plan_selection
+from pytest_mlrun.selections import Selections
 
 if TYPE_CHECKING:
     from pytest_mlrun.options import Settings
     from pytest_mlrun.recorder.plan import RunPlan
     from pytest_mlrun.recorder.recording import Recording
-    from pytest_mlrun.records.project import Project
     from pytest_mlrun.records.run import RunRecord
-    from pytest_mlrun.records.snapshot import Snapshot
-    from pytest_mlrun.store.reader import Reader
 
 _RECORDING = pytest.StashKey["Recording"]()
 _ENDING = pytest.StashKey[Ending]()
 
 
 class ExperimentSession:
-    """Everything that one process knows about its experiments.
+    """The runs of one pytest process, from the start of each to its end.
 
     Args:
         config: The pytest configuration.
         settings: The options in force.
         session_id: Shared by controller and workers.
         worker: Name of the xdist worker, if this is one.
+        held: Whether a controller says when its tests that judge a winner may run.
+
+    Attributes:
+        pins: What tests rest on.
+        selections: When the tests that judge a winner may run.
+        results: What became of the runs, where the summary is written.
+        finished: Runs that nobody took note of yet.
     """
 
-    def __init__(self, config: pytest.Config, settings: Settings, *, session_id: str, worker: str | None) -> None:
-        self.settings = settings
-        self.session_id = session_id
-        self.finished: list[RunRecord] = []
-        self.reported: list[RunRecord] = []
-        self.recovered = 0
-        self.worker_died = False
-        self._rootpath = config.rootpath
+    def __init__(
+        self, config: pytest.Config, settings: Settings, *, session_id: str, worker: str | None, held: bool
+    ) -> None:
+        self._settings = settings
         self._worker = worker
         self._recorder = Recorder(settings.store, session_id=session_id, argv=(config.invocation_params.args))
+        self.pins = Pins(settings, config.rootpath, self._recorder)
+        self.selections = Selections(self._recorder, held=held)
+        self.results = SessionResults(settings, session_id=session_id, pins=self.pins)
+        self.finished: list[RunRecord] = []
         self._item: pytest.Item | None = None
         self._over: list[pytest.Item | pytest.Collector] = []
         self._interruption: BaseException | None = None
-        self._projects: dict[Path, Project] = {}
-        self._snapshots: dict[tuple[Path, str], Snapshot] = {}
 
     # -- runs of tests ---------------------------------------------------------------------------------------------
+
+    def check_choice(self, definition: pytest.Function) -> None:
+        """Check how a test's winner is chosen while it is collected: hours of training should not end in a typo.
+
+        Raises:
+            MarkerError: If neither the marker nor a leaderboard says how.
+        """
+        choice_of(definition, self._settings, self.pins.project_of(definition.path))
 
     def begin(self, item: pytest.Item) -> None:
         """Begin the item's run, if it has one, and verify what it rests on."""
         self._item = item
         if not (is_experiment(item) or is_refused(item)):
             return
+        if selects_winner(item):
+            self.selections.skip_if_stopped()
         item.stash[_ENDING] = Ending()
         with refusing():
             function = check_item(item)
             if "mlrun" in function.fixturenames:
-                self._begin(item, plan_item(function, self.settings, self.project_of(item.path)))
+                plan = plan_item(function, self._settings, self.pins.project_of(item.path))
+                self._begin(item, plan_selection(plan, item, self._settings))
 
     def _begin(self, node: pytest.Item | pytest.Collector, plan: RunPlan) -> Recording:
         node.stash[_RECORDING] = recording = self._recorder.begin(plan)
         recording.write_context({"worker": self._worker, "nodeid": node.nodeid})
         recording.verify_pillars()
+        if plan.selection is not None:
+            self._recorder.select(recording, plan.selection)
         return recording
 
     def run_of(self, request: pytest.FixtureRequest) -> Run:
@@ -95,7 +111,7 @@ class ExperimentSession:
         node.stash[_ENDING] = Ending(shared=True)
         try:
             with refusing():
-                recording = self._begin(node, plan_module(node, self.settings, self.project_of(node.path)))
+                recording = self._begin(node, plan_module(node, self._settings, self.pins.project_of(node.path)))
             yield Run(recording, tmp_path=lambda: factory.mktemp("mlrun_module", numbered=True))
             with refusing():
                 self._judge_rest(node, recording)
@@ -105,7 +121,7 @@ class ExperimentSession:
 
     def _refuse_late(self, request: pytest.FixtureRequest) -> NoReturn:
         """Refuse a fixture that left no time to skip the test, or to begin its run."""
-        if not self.settings.mlrun:
+        if not self._settings.mlrun:
             pytest.skip(SKIPPED)
         with refusing():
             raise MarkerError(
@@ -123,12 +139,17 @@ class ExperimentSession:
 
     # -- phases ----------------------------------------------------------------------------------------------------
 
+    @property
+    def used(self) -> bool:
+        """Whether any run began here."""
+        return self._recorder.used
+
     @contextmanager
     def calling(self, item: pytest.Item) -> Iterator[None]:
         """Pin the generators around the body of a test, and judge its marker's gates when it returned."""
         recordings = self._recordings_of(item)
         if not recordings:
-            with self._pinned_alone(item), trimmed():
+            with self.pins.pinned(item), trimmed():
                 yield
             return
         with recordings[0].pinned(), trimmed():
@@ -155,7 +176,7 @@ class ExperimentSession:
         from pytest_mlrun.pillars.randomness import derive_seed, pin, pinned_imports, restore, save
 
         index = str(getattr(request, "param_index", 0))
-        seed = derive_seed(self.seed_of(request.node), "fixture", fixturedef.argname, index)
+        seed = derive_seed(self.pins.seed_of(request.node), "fixture", fixturedef.argname, index)
         state = save()
         pin(seed)
         try:
@@ -181,7 +202,7 @@ class ExperimentSession:
             # The run could not be written to its end: the test must not look as if it had been recorded.
             report.outcome, report.longrepr = "failed", str(failure)
             return
-        if record is not None and self.settings.junit:
+        if record is not None and self._settings.junit:
             report.user_properties.extend(_properties(record))
 
     def _finish_over(self) -> None:
@@ -200,63 +221,6 @@ class ExperimentSession:
         record = recording.finish(ending.outcome, error=ending.error, text=ending.text, phase=ending.phase)
         self.finished.extend(recording.family())
         return record
-
-    # -- pins alone ------------------------------------------------------------------------------------------------
-
-    def seed_of(self, node: pytest.Item | pytest.Collector) -> int:
-        """Return the seed that the generators of a test, or of a fixture's scope, start from."""
-        with refusing():
-            return seed_of(node, self.settings)
-
-    def snapshots_of(self, item: pytest.Item) -> Mapping[str, Snapshot]:
-        """Verify and return the snapshots that the item's marker names."""
-        from pytest_mlrun.recorder.snapshots import find_snapshot
-
-        with refusing():
-            project = self.project_of(item.path)
-            for name in read_marker_of(item).data or ():
-                key = (project.root, name)
-                if key not in self._snapshots:
-                    # Without --mlrun nothing may be written, so there is no cache on disk to ask.
-                    shared = self._recorder.shared if self.settings.mlrun else None
-                    self._snapshots[key] = find_snapshot(project, name, shared=shared)
-            return {name: self._snapshots[project.root, name] for name in read_marker_of(item).data or ()}
-
-    def clean_commit_of(self, item: pytest.Item) -> str:
-        """Return the commit of the item's git tree, which must have no uncommitted changes."""
-        from pytest_mlrun.pillars.code import find_code, require_clean
-        from pytest_mlrun.records.names import COMMITTED_FILES
-
-        with refusing():
-            state = find_code(self.project_of(item.path).root, own_files=(*COMMITTED_FILES, self.settings.store.name))
-            require_clean(state)
-            return str(state.commit)
-
-    def stored(self) -> Reader:
-        """Open the store for reading."""
-        from pytest_mlrun.store.store import Store
-
-        with refusing():
-            return Store.open(self.settings.store).reader()
-
-    def project_of(self, path: Path) -> Project:
-        """Return what the nearest ``mlrun.toml`` says."""
-        from pytest_mlrun.project import find_project
-
-        folder = path if path.is_dir() else path.parent
-        if folder not in self._projects:
-            stop = self._rootpath if folder.is_relative_to(self._rootpath) else folder
-            self._projects[folder] = find_project(folder, stop=stop)
-        return self._projects[folder]
-
-    @contextmanager
-    def _pinned_alone(self, item: pytest.Item) -> Iterator[None]:
-        from pytest_mlrun.pillars.randomness import pin, pinned_imports
-
-        seed = self.seed_of(item)
-        pin(seed)
-        with pinned_imports(seed):
-            yield
 
     # -- the end ---------------------------------------------------------------------------------------------------
 
@@ -282,55 +246,6 @@ class ExperimentSession:
             self._finish_over()
         finally:
             self.finished.extend(self._recorder.close(interrupted=self._interruption))
-
-    def recover(self) -> list[RunRecord]:
-        """Seal the logs of processes that died; return the runs of this session that they left.
-
-        Raises:
-            StoreError: If the store cannot be read or written.
-        """
-        if not (self.reported or self.worker_died or self._recorder.used) or not self.settings.store.exists():
-            return []
-        from pytest_mlrun.store.shared import Shared
-        from pytest_mlrun.store.store import Store
-
-        recovered = Store.open(self.settings.store).recover()
-        Shared(self.settings.store).forget(self.session_id)
-        known = {run.run_id for run in self.reported}
-        ours = [run for run in recovered if run.session_id == self.session_id]
-        self.recovered = len(recovered) - len(ours)
-        return [run for run in ours if run.run_id not in known]
-
-    def write_summary(self, reporter: pytest.TerminalReporter, *, verbosity: int) -> None:
-        """Write the table of this session's runs."""
-        from pytest_mlrun.report.terminal import render_summary
-
-        if not self.reported:
-            return
-        projects = self._known_projects()
-        leaderboards = {name: board for project in projects for name, board in project.leaderboards.items()}
-        goals = {name: metric.goal for project in projects for name, metric in project.metrics.items() if metric.goal}
-        lines = render_summary(
-            self.reported,
-            verbosity=verbosity,
-            width=shutil.get_terminal_size().columns,
-            leaderboards=leaderboards,
-            store_path=self.settings.store,
-            recovered=self.recovered,
-            goals=goals,
-        )
-        if lines:
-            reporter.section("training runs")
-        for text, markup in lines:
-            reporter.write_line(text, **markup)
-
-    def _known_projects(self) -> list[Project]:
-        # Under xdist the controller collected nothing: the runs say which folders to look in.
-        for run in self.reported:
-            path = run.context.get("project")
-            if path is not None:
-                self.project_of(Path(json.loads(path)))
-        return list(self._projects.values())
 
     def _recordings_of(self, item: pytest.Item) -> list[Recording]:
         found = [node.stash.get(_RECORDING, None) for node in _nodes_of(item)]

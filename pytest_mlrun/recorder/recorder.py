@@ -19,6 +19,7 @@ from pytest_mlrun.records.run import Artifact, RunEnd, RunRecord, RunStart
 if TYPE_CHECKING:
     from pytest_mlrun.records.project import Project
     from pytest_mlrun.records.snapshot import Snapshot
+    from pytest_mlrun.rules.selection import Choice
     from pytest_mlrun.store.shared import Shared
     from pytest_mlrun.store.store import Store
     from pytest_mlrun.store.writer import LogWriter
@@ -113,6 +114,12 @@ class Recorder:
         self._open.pop(recording.id, None)
         finish = self.writer.finish_and_seal if last else self.writer.finish
         return finish(recording.id, end)
+
+    def select(self, recording: Recording, choice: Choice) -> None:
+        """Give a run the winner that a rule chooses among the runs recorded so far; see ``select_winner``."""
+        from pytest_mlrun.recorder.selection import select_winner
+
+        select_winner(recording, choice, self.store.reader(), self.store.objects, session_id=self.session_id)
 
     def verify(self, project: Project, name: str) -> Snapshot:
         """Return the named snapshot after its content was compared with ``mlrun.lock``.

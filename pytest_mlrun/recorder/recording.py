@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.pillars.code import CodeState
     from pytest_mlrun.recorder.plan import RunPlan
     from pytest_mlrun.recorder.recorder import Recorder
+    from pytest_mlrun.recorder.selection import Selected
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.records.verdict import Verdict
     from pytest_mlrun.rules.gates import Gate
@@ -40,6 +41,7 @@ class Recording:
         verdicts: What the gates found so far.
         marker_gates: The marker's gates that were judged.
         log_metric: Log one value of a metric; see ``Run.log_metric``.
+        selected: The winner that the run was given.
         closed: Whether the run has finished.
     """
 
@@ -59,6 +61,7 @@ class Recording:
         self.artifacts: dict[str, Artifact] = {}
         self.snapshots: dict[str, Snapshot] = {}
         self.children: list[Recording] = []
+        self.selected: Selected | None = None
         self.closed = False
         self.record: RunRecord | None = None
         self._recorder = recorder
@@ -247,6 +250,7 @@ class Recording:
         self.refuse_if_closed()
         child = self._recorder.begin(plan)
         self.children.append(child)
+        child.selected = self.selected
         return child
 
     def finish(

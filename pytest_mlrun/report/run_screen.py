@@ -20,6 +20,7 @@ from pytest_mlrun.report.facts import (
     show_time,
     sparkline,
 )
+from pytest_mlrun.report.lineage import describe_lineage
 from pytest_mlrun.report.pillar_lines import describe_pillars
 from pytest_mlrun.report.table import Column, clean_text, lay_out, wrap_text
 from pytest_mlrun.rules.params import show_param
@@ -90,6 +91,7 @@ def _identity(run: RunRecord) -> Iterator[tuple[str, str]]:
     yield "test", f"{run.test}[{run.case}]" if run.case else run.test
     if run.parent_id is not None:
         yield "parent", run.parent_id
+    yield from describe_lineage(run)
 
 
 def _params(run: RunRecord, width: int | None) -> list[str]:

@@ -51,6 +51,11 @@ def log_evaluation(recording: Recording, rows: Evaluation) -> dict[str, float]:
         columns["group"] = np.asarray(rows.groups)
     _check_lengths(columns, len(y_true), rows.split)
     _store_rows(recording, rows.split, columns, y_out)
+    if recording.selected is not None:
+        from pytest_mlrun.recorder.selection import note_reused
+
+        plain = {name: column.tolist() for name, column in columns.items()}
+        note_reused(recording, recording.selected, rows.split, plain)
     _store_confusion(recording, rows, y_true, y_out)
     return scores
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, SupportsFloat
 
+from pytest_mlrun.errors import MarkerError
 from pytest_mlrun.run.assertions import Assertions
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.records.run import Artifact
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.rules.predictions import Label
+    from pytest_mlrun.run.winner import Winner
 
 
 class Run(Assertions):
@@ -94,6 +96,24 @@ class Run(Assertions):
     def tags(self) -> Mapping[str, str]:
         """Tags set so far."""
         return MappingProxyType(self._recording.tags)
+
+    @property
+    def winner(self) -> Winner:
+        """The best run of the experiment that ``@pytest.mark.mlrun_select`` names.
+
+        Raises:
+            MarkerError: If the test does not carry the marker.
+        """
+        from pytest_mlrun.run.winner import Winner
+
+        selected = self._recording.selected
+        if selected is None:
+            raise MarkerError(
+                f"run {self.name} has no winner: its test is not marked mlrun_select",
+                where=self._recording.plan.test,
+                next_step=f'write @pytest.mark.mlrun_select(experiment="{self.experiment}", by="…") above the test',
+            )
+        return Winner(selected.winner, selected.reader)
 
     @property
     def tmp_path(self) -> Path:

@@ -1,0 +1,86 @@
+"""Say which run another one goes back to, and whether it was judged on rows that nobody chose it by."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
+
+from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.report.facts import fact, name_of
+
+_REUSED = "selection.reused."
+_WORDS = {"max": "highest", "min": "lowest"}
+_SOURCES = {"session": "its session", "store": "the store"}
+_SHORT = 8
+
+
+def describe_lineage(run: RunRecord) -> Iterator[tuple[str, str]]:
+    """Yield a label and a line for each run that this one goes back to.
+
+    Args:
+        run: The run.
+    """
+    winner = fact(run, "selection.winner")
+    if winner is None:
+        return
+    able, all_of, source = (fact(run, f"selection.{name}") for name in ("eligible", "candidates", "source"))
+    yield "selected", _join(_name_winner(run), _rule_of(run))
+    yield "", f"of {all_of} runs of {_SOURCES.get(str(source), source)}, {able} of which could win"
+    for split, rows, of in _evaluated(run):
+        yield "rows", _tell_reused(split, rows, of) if rows else f"none of the {of} rows of {split!r} chose it"
+    if not fact(run, "selection.labels"):
+        yield "rows", f"unknown which rows chose it: evaluate did not compute {fact(run, 'selection.by')}"
+
+
+def selection_lines(runs: Sequence[RunRecord]) -> list[str]:
+    """Return a line for each run that was given a winner.
+
+    Args:
+        runs: Of one session.
+    """
+    return [
+        f"{name_of(run)} judged {_name_winner(run)}: {_rule_of(run)}, {fact(run, 'selection.eligible')} of "
+        f"{fact(run, 'selection.candidates')} runs could win"
+        for run in runs
+        if run.parent_id is None and fact(run, "selection.winner") is not None
+    ]
+
+
+def reuse_warnings(runs: Sequence[RunRecord]) -> list[str]:
+    """Return a line for each split on which a winner was judged although its rows had chosen it.
+
+    Args:
+        runs: Of one session.
+    """
+    return [
+        f"warning: {_tell_reused(split, rows, of)}  ({name_of(run)})"
+        for run in runs
+        for split, rows, of in _evaluated(run)
+        if rows
+    ]
+
+
+def _evaluated(run: RunRecord) -> Iterator[tuple[str, int, int]]:
+    for key in run.context:
+        if key.startswith(_REUSED):
+            found = cast("Mapping[str, int]", fact(run, key))
+            yield key.removeprefix(_REUSED), found["rows"], found["of"]
+
+
+def _tell_reused(split: str, rows: int, of: int) -> str:
+    whole = f"all {of} rows" if rows == of else f"{rows} of {of} rows"
+    return f"REUSED: {whole} of {split!r} chose the winner: its score there is no test result"
+
+
+def _name_winner(run: RunRecord) -> str:
+    return f"{fact(run, 'selection.winner_name')} ({str(fact(run, 'selection.winner'))[-_SHORT:]})"
+
+
+def _rule_of(run: RunRecord) -> str:
+    where = fact(run, "selection.where")
+    goal = str(fact(run, "selection.goal"))
+    return f"{_WORDS.get(goal, goal)} {fact(run, 'selection.by')}" + (f" where {where}" if where else "")
+
+
+def _join(*parts: str) -> str:
+    return "  ·  ".join(parts)

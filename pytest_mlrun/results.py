@@ -1,0 +1,91 @@
+"""Gather the session's runs where the summary is written, and write it."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import pytest
+
+    from pytest_mlrun.options import Settings
+    from pytest_mlrun.pins import Pins
+    from pytest_mlrun.records.project import Project
+    from pytest_mlrun.records.run import RunRecord
+
+
+class SessionResults:
+    """What became of the runs of one session, all its processes together.
+
+    Args:
+        settings: The options in force.
+        session_id: Shared by controller and workers.
+        pins: Where projects are found.
+    """
+
+    def __init__(self, settings: Settings, *, session_id: str, pins: Pins) -> None:
+        self.worker_died = False
+        self._runs: list[RunRecord] = []
+        self._recovered = 0
+        self._settings = settings
+        self._session_id = session_id
+        self._pins = pins
+
+    def add(self, runs: Sequence[RunRecord]) -> None:
+        """Take runs that ended."""
+        self._runs.extend(runs)
+
+    def recover(self, *, used: bool) -> list[RunRecord]:
+        """Seal the logs of processes that died; return the runs of this session that they left.
+
+        Args:
+            used: Whether this process began a run.
+
+        Raises:
+            StoreError: If the store cannot be read or written.
+        """
+        if not (self._runs or self.worker_died or used) or not self._settings.store.exists():
+            return []
+        from pytest_mlrun.store.shared import Shared
+        from pytest_mlrun.store.store import Store
+
+        recovered = Store.open(self._settings.store).recover()
+        Shared(self._settings.store).forget(self._session_id)
+        known = {run.run_id for run in self._runs}
+        ours = [run for run in recovered if run.session_id == self._session_id]
+        self._recovered = len(recovered) - len(ours)
+        return [run for run in ours if run.run_id not in known]
+
+    def write_summary(self, reporter: pytest.TerminalReporter, *, verbosity: int) -> None:
+        """Write the table of this session's runs."""
+        from pytest_mlrun.report.terminal import render_summary
+
+        if not self._runs:
+            return
+        projects = self._known_projects()
+        leaderboards = {name: board for project in projects for name, board in project.leaderboards.items()}
+        goals = {name: metric.goal for project in projects for name, metric in project.metrics.items() if metric.goal}
+        lines = render_summary(
+            self._runs,
+            verbosity=verbosity,
+            width=shutil.get_terminal_size().columns,
+            leaderboards=leaderboards,
+            store_path=self._settings.store,
+            recovered=self._recovered,
+            goals=goals,
+        )
+        if lines:
+            reporter.section("training runs")
+        for text, markup in lines:
+            reporter.write_line(text, **markup)
+
+    def _known_projects(self) -> list[Project]:
+        # Under xdist the controller collected nothing: the runs say which folders to look in.
+        for run in self._runs:
+            path = run.context.get("project")
+            if path is not None:
+                self._pins.project_of(Path(json.loads(path)))
+        return self._pins.projects
