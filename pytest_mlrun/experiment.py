@@ -120,7 +120,8 @@ def plan_item(item: pytest.Function, settings: Settings, project: Project) -> Ru
         ParamError: If a param cannot be recorded.
         NamingError: If the project's vocabulary refuses a name.
     """
-    from pytest_mlrun.rules.naming import check_param_names, run_name
+    from pytest_mlrun.rules.naming import check_param_names
+    from pytest_mlrun.rules.run_names import run_name
 
     params = describe_params(item)
     # A required param may be logged by the body: whether it is there shows at the end.
@@ -164,9 +165,11 @@ def describe_params(item: pytest.Function) -> dict[str, str]:
 
 def _plan(node: pytest.Item | pytest.Collector, settings: Settings, project: Project) -> RunPlan:
     from pytest_mlrun.recorder.plan import RunPlan
+    from pytest_mlrun.rules.metric_vocabulary import check_gates
     from pytest_mlrun.rules.naming import check_tag
 
     marker = read_marker_of(node)
+    check_gates(marker, project)
     for key, value in marker.tags.items():
         check_tag(key, value, project.naming)
     return RunPlan(

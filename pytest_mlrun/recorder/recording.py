@@ -18,9 +18,11 @@ if TYPE_CHECKING:
     from pytest_mlrun.pillars.code import CodeState
     from pytest_mlrun.recorder.plan import RunPlan
     from pytest_mlrun.recorder.recorder import Recorder
+    from pytest_mlrun.records.project import MetricDefinition
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.records.verdict import Verdict
     from pytest_mlrun.rules.gates import Gate
+    from pytest_mlrun.rules.row_ids import RowIds
     from pytest_mlrun.store.objects import Staged
     from pytest_mlrun.store.points import Series
 
@@ -37,8 +39,10 @@ class Recording:
         plan: What the run was going to be.
         params: Name to JSON text.
         values: Last value of every metric logged so far.
+        ranged: Definition of every metric logged so far that has a range.
         verdicts: What the gates found so far.
         marker_gates: The marker's gates that were judged.
+        splits: The rows of every split logged so far.
         closed: Whether the run has finished.
     """
 
@@ -50,10 +54,12 @@ class Recording:
         self.tags: dict[str, str] = dict(plan.tags)
         self.values: dict[str, float] = {}
         self.channels: dict[str, int] = {}
+        self.ranged: dict[str, MetricDefinition] = {}
         self.verdicts: list[Verdict] = []
         self.marker_gates: list[Gate] = []
         self.artifacts: dict[str, Artifact] = {}
         self.snapshots: dict[str, Snapshot] = {}
+        self.splits: dict[str, RowIds] = {}
         self.children: list[Recording] = []
         self.closed = False
         self.record: RunRecord | None = None
@@ -101,20 +107,44 @@ class Recording:
 
     def open_channels(self, names: tuple[str, ...]) -> None:
         """Make metric names durable before their first value."""
-        from pytest_mlrun.rules.naming import check_metric_name
+        from pytest_mlrun.rules.metric_vocabulary import check_metric, has_range
 
-        for name in names:
-            check_metric_name(name)
+        definitions = {name: check_metric(name, self.plan.project) for name in names}
         with self._lock:
             self.refuse_if_closed()
             fresh = tuple(name for name in names if name not in self.channels)
             if fresh:
                 self.channels.update(zip(fresh, self._recorder.writer.channels(self.id, fresh), strict=True))
+                self.ranged.update(
+                    {name: known for name, known in definitions.items() if known is not None and has_range(known)}
+                )
 
     def open_channel(self, name: str) -> int:
         """Make one metric name durable and return its channel."""
         self.open_channels((name,))
         return self.channels[name]
+
+    def check_range(self, name: str, value: float) -> None:
+        """Refuse a value outside the range that ``mlrun.toml`` gives the metric.
+
+        Raises:
+            MetricError: If it is.
+        """
+        from pytest_mlrun.rules.metric_vocabulary import check_value
+
+        check_value(name, value, self.ranged[name])
+
+    def check_required(self) -> None:
+        """Ask whether the run has everything that ``[naming]`` requires of every run.
+
+        Raises:
+            NamingError: If anything is missing.
+        """
+        from pytest_mlrun.rules.naming import check_required
+
+        # What a search varies stands in its trials.
+        params = {*self.params, *(name for child in self.children for name in child.params)}
+        check_required(self.plan.project.naming, params=params, tags=self.tags, artifacts=self.artifacts)
 
     def note_nan(self, name: str, step: int | None) -> None:
         """Remember the first metric that was not a number, and its step."""

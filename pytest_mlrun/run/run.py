@@ -42,6 +42,7 @@ class Run:
     def __init__(self, recording: Recording, *, tmp_path: Callable[[], Path] | None = None) -> None:
         self._recording = recording
         self._channels = recording.channels
+        self._ranged = recording.ranged
         self._values = recording.values
         self._append = recording.append
         self._tmp_path = tmp_path or (lambda: Path(tempfile.mkdtemp(prefix="mlrun-")))
@@ -154,12 +155,16 @@ class Run:
         NaN and infinities are stored; NaN satisfies no gate.
 
         Raises:
-            MetricError: If the value is not a number, the step not a whole one, or the name not allowed.
+            MetricError: If the value is not a number or outside its range, the step not a whole one, or the name not
+                one that can be kept.
+            NamingError: If ``mlrun.toml`` refuses the name.
         """
         # This is the hot path: one lookup, one write into mapped memory. A finished run has no channels left.
         channel = self._channels.get(name) or self._recording.open_channel(name)
         if type(value) is not float:
             value = _as_float(name, value)
+        if name in self._ranged:
+            self._recording.check_range(name, value)
         self._append(channel, value, step)
         self._values[name] = value
         if value != value:  # noqa: PLR0124 - NaN is the only number that differs from itself
@@ -217,8 +222,12 @@ class Run:
 
         Only digests and counts are kept.
 
+        Args:
+            rows: What tells each row of a split from every other: a list, array or pandas index of numbers, texts or
+                dates; an array of two dimensions, one row a row; or a mask of truth values, which stands for positions.
+
         Raises:
-            DataError: If a row is in two splits, or twice in one.
+            DataError: If a row is in two splits of the run, or twice in one, or a split changes its rows.
         """
         from pytest_mlrun.run.splits import add_splits
 
