@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -77,10 +76,11 @@ def check_item(item: pytest.Item) -> pytest.Function:
 
 def read_marker_of(node: pytest.Item | pytest.Collector) -> MarkerArguments:
     """Merge the node's ``mlrun`` markers, the closest winning per key."""
+    from pytest_mlrun.marks import closest_first
     from pytest_mlrun.rules.marker import merge_markers, read_marker
 
     owner = getattr(node, "originalname", node.name)
-    found = [read_marker(mark.args, mark.kwargs, owner=owner) for mark in node.iter_markers("mlrun")]
+    found = [read_marker(mark.args, mark.kwargs, owner=owner) for mark in closest_first(node, "mlrun")]
     return merge_markers(found)
 
 
@@ -92,7 +92,8 @@ def plan_item(item: pytest.Function, settings: Settings, project: Project) -> Ru
         ParamError: If a param cannot be recorded.
         NamingError: If the project's vocabulary refuses a name.
     """
-    from pytest_mlrun.rules.naming import check_param_names, run_name
+    from pytest_mlrun.rules.naming import check_param_names
+    from pytest_mlrun.rules.run_names import run_name
 
     params = describe_params(item)
     # A required param may be logged by the body: whether it is there shows at the end.
@@ -126,19 +127,22 @@ def describe_params(item: pytest.Function) -> dict[str, str]:
     """Return the parametrized values of an item as JSON texts."""
     if not hasattr(item, "callspec"):
         return {}
+    from pytest_mlrun.parametrized import find_explicit_id
     from pytest_mlrun.rules.params import describe_param
 
     return {
-        name: describe_param(name, value, explicit_id=_explicit_id(item, name, value))
+        name: describe_param(name, value, explicit_id=find_explicit_id(item, name, value))
         for name, value in item.callspec.params.items()
     }
 
 
 def _plan(node: pytest.Item | pytest.Collector, settings: Settings, project: Project) -> RunPlan:
     from pytest_mlrun.recorder.plan import RunPlan
+    from pytest_mlrun.rules.metric_vocabulary import check_gates
     from pytest_mlrun.rules.naming import check_tag
 
     marker = read_marker_of(node)
+    check_gates(marker, project)
     for key, value in marker.tags.items():
         check_tag(key, value, project.naming)
     return RunPlan(
@@ -162,38 +166,3 @@ def _relative(path: Path, root: Path) -> str:
 def _qualified_name(item: pytest.Function) -> str:
     classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
     return "::".join([*classes, item.originalname])
-
-
-def _explicit_id(item: pytest.Function, name: str, value: object) -> str | None:
-    """Return the id that a person gave to the parametrized value, if one did."""
-    for names, values, ids in _parametrizations(item, name):
-        if name in names and isinstance(values, Sequence):
-            return _id_among(values, ids, names.index(name), len(names), value)
-    return None
-
-
-def _parametrizations(item: pytest.Function, name: str) -> Iterator[tuple[list[str], object, object]]:
-    """Yield names, values and ids of each parametrization: the marks', then the fixture's own."""
-    for mark in item.iter_markers("parametrize"):
-        given = dict(zip(("argnames", "argvalues"), mark.args, strict=False)) | dict(mark.kwargs)
-        names = given["argnames"]
-        split = [part.strip() for part in names.split(",")] if isinstance(names, str) else list(names)
-        yield split, given.get("argvalues"), given.get("ids")
-    # pytest has no public way from an item to its fixtures' params.
-    fixtures = getattr(getattr(item, "_fixtureinfo", None), "name2fixturedefs", {})
-    for fixture in reversed(fixtures.get(name, ())):
-        yield [name], fixture.params, fixture.ids
-
-
-def _id_among(sets: Sequence[Any], ids: object, position: int, width: int, value: object) -> str | None:
-    for index, given in enumerate(sets):
-        written = type(given).__name__ == "ParameterSet"
-        values = given.values if written else (given,) if width == 1 else given
-        # By identity: what needs an id has no other way to be told apart.
-        if values[position] is not value:
-            continue
-        if written and isinstance(given.id, str):
-            return str(given.id)
-        made = ids(value) if callable(ids) else ids[index] if isinstance(ids, Sequence) and index < len(ids) else None
-        return made if isinstance(made, str) else None
-    return None

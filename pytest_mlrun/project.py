@@ -67,7 +67,7 @@ def read_project(file: Path) -> Project:
     path = file.absolute()
     document = _Table(_parse(path), path, "")
     document.allow(_SECTIONS)
-    return Project(
+    project = Project(
         root=path.parent,
         config_file=path,
         data=document.sections("data", _read_data),
@@ -77,6 +77,8 @@ def read_project(file: Path) -> Project:
         aliases=document.sections("aliases", lambda _name, table: table.values),
         retention=document.table("retention").values,
     )
+    _refuse_unknown_metrics(project, document)
+    return project
 
 
 def _parse(path: Path) -> Mapping[str, object]:
@@ -134,8 +136,11 @@ def _read_leaderboard(experiment: str, table: _Table) -> Leaderboard:
 
 
 def _read_naming(table: _Table) -> Naming:
-    keys = ("run_name", "run_names", "allowed", "refused", "required_params", "tags")
-    table.allow(keys, instead={"required": "required_params"})
+    keys = (
+        "run_name", "run_names", "allowed", "refused", "required_params", "required_tags", "required_artifacts",
+        "tags", "closed_metrics",
+    )  # fmt: skip
+    table.allow(keys, instead={"required": "required_params", "allowed_params": "allowed", "metrics": "closed_metrics"})
     names = table.table("run_names")
     refused = table.table("refused")
     tags = table.table("tags")
@@ -145,17 +150,56 @@ def _read_naming(table: _Table) -> Naming:
         allowed=table.texts("allowed"),
         refused={name: refused.text(name) for name in refused.values},
         required_params=table.texts("required_params"),
+        required_tags=table.texts("required_tags"),
+        required_artifacts=table.texts("required_artifacts"),
+        closed_metrics=table.flag("closed_metrics"),
         tags={name: tags.texts(name) for name in tags.values},
     )
+    _refuse_contradictions(naming, table)
+    return naming
+
+
+def _refuse_contradictions(naming: Naming, table: _Table) -> None:
+    for key, names in (("required_params", naming.required_params), ("required_tags", naming.required_tags)):
+        for name in names:
+            if name in naming.refused:
+                raise table.wrong(key, f"{name!r} is required and refused", "take it out of one of the two")
     for name in naming.required_params:
-        if name in naming.refused:
-            raise table.wrong("required_params", f"{name!r} is required and refused", "take it out of one of the two")
         if naming.allowed and not any(fnmatchcase(name, pattern) for pattern in naming.allowed):
             raise table.wrong("required_params", f"{name!r} is required and not allowed", "add it to allowed")
-    for name in naming.allowed:
+    for key in naming.required_tags:
+        if naming.tags and key not in naming.tags:
+            raise table.wrong(
+                "required_tags", f"{key!r} is required and not in the vocabulary", f"add it to tags: {key} = []"
+            )
+    for name in (*naming.allowed, *naming.tags):
         if name in naming.refused:
-            raise table.wrong("allowed", f"{name!r} is allowed and refused", "take it out of one of the two")
-    return naming
+            raise table.wrong("refused", f"{name!r} is allowed and refused", "take it out of one of the two")
+
+
+def _refuse_unknown_metrics(project: Project, document: _Table) -> None:
+    """Refuse metrics that the file itself names against its own vocabulary."""
+    naming = project.naming
+    if naming.closed_metrics and not project.metrics:
+        raise document.table("naming").wrong(
+            "closed_metrics", "leaves no metric to log", 'declare them: [metrics.val_roc_auc] goal = "max"'
+        )
+    for name in project.metrics:
+        if name in naming.refused:
+            raise document.table("naming").wrong(
+                "refused", f"{name!r} is declared in [metrics] and refused", "take it out of one of the two"
+            )
+    for experiment, board in project.leaderboards.items():
+        if naming.closed_metrics and project.metric(board.by) is None:
+            raise (
+                document.table("leaderboard")
+                .table(experiment)
+                .wrong(
+                    "by",
+                    f"{board.by!r} is not in the vocabulary{did_you_mean(board.by, project.metrics)}",
+                    f"use one of: {', '.join(project.metrics)}",
+                )
+            )
 
 
 class _Table:
@@ -218,6 +262,13 @@ class _Table:
         if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
             raise self.wrong(key, f"must be a list of texts, not {_describe(found)}", f'write it as {key} = ["…", "…"]')
         return tuple(found)
+
+    def flag(self, key: str) -> bool:
+        """Return true or false; false if it is missing."""
+        found = self.values.get(key, False)
+        if not isinstance(found, bool):
+            raise self.wrong(key, f"must be true or false, not {_describe(found)}", f"write it as {key} = true")
+        return found
 
     def choice(self, key: str, choices: tuple[_Choice, ...]) -> _Choice | None:
         """Return one of a few words; None if it is missing."""

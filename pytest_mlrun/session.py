@@ -135,6 +135,7 @@ class ExperimentSession:
 
         # After a test that failed, a metric may be missing for its reason: one failure is enough.
         if not recording.closed and node.stash[_ENDING].outcome == "passed":
+            recording.check_required()
             judge_marker(recording, read_marker_of(node))
 
     # -- phases ----------------------------------------------------------------------------------------------------
@@ -158,16 +159,13 @@ class ExperimentSession:
             self._judge(item, recordings[0])
 
     def _judge(self, item: pytest.Item, recording: Recording) -> None:
-        from pytest_mlrun.rules.naming import check_params
         from pytest_mlrun.run.gates import judge_marker
 
         if "mlrun" not in getattr(item, "fixturenames", ()):
             # Each gate of a shared run is judged once, after the first test that finds its metric logged.
             judge_marker(recording, read_marker_of(item.getparent(pytest.Module) or item), only_logged=True)
             return
-        if not recording.children:
-            # What a search varies stands in its trials.
-            check_params(recording.params, recording.plan.project.naming)
+        recording.check_required()
         judge_marker(recording, read_marker_of(item))
 
     @contextmanager

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.progress import Progress
+from pytest_mlrun.cli.projects import find_named_project
 from pytest_mlrun.errors import ConfigError, DataError
 from pytest_mlrun.records.project import DataSource, Project
 from pytest_mlrun.records.snapshot import FileEntry, Manifest
@@ -19,7 +20,8 @@ from pytest_mlrun.rules.suggest import did_you_mean
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run ``pytest-mlrun data lock`` or ``pytest-mlrun data verify``."""
-    project = _find_project(args, console)
+    cure = 'write one that names your data: [data.churn] path = "data/churn.parquet"'
+    project = find_named_project(args.project, console, next_step=cure)
     names = _choose_names(args.names, project)
     if args.action == "lock":
         return _lock(project, names, console, everything=not args.names)
@@ -96,21 +98,6 @@ def _write_change(name: str, before: Manifest | None, found: Manifest, console: 
 def _describe(manifest: Manifest) -> str:
     files = "1 file" if len(manifest.files) == 1 else f"{len(manifest.files)} files"
     return f"{short_digest(manifest.digest)}  {files}, {show_size(manifest.size_bytes)}"
-
-
-def _find_project(args: argparse.Namespace, console: Console) -> Project:
-    from pytest_mlrun.project import find_project
-
-    start = console.folder / args.project if args.project else console.folder
-    project = find_project(start, stop=start if args.project else Path(start.anchor))
-    if project.config_file is None:
-        found = "there" if args.project else "here or in a folder above"
-        raise ConfigError(
-            f"no mlrun.toml {found}",
-            where=str(start),
-            next_step='write one that names your data: [data.churn] path = "data/churn.parquet"',
-        )
-    return project
 
 
 def _choose_names(wanted: Sequence[str], project: Project) -> Sequence[str]:

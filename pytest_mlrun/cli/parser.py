@@ -34,6 +34,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_show(verbs)
     _add_diff(verbs)
     _add_data(verbs)
+    _add_naming(verbs)
     _add_verify(verbs)
     return parser
 
@@ -58,7 +59,7 @@ def _add_store(parser: _Parser, *, default: object) -> None:
     )
 
 
-def _add_json(verb: _Parser) -> None:
+def _add_json(verb: _Parser | argparse._MutuallyExclusiveGroup) -> None:
     verb.add_argument("--json", action="store_true", help="one JSON object a line, full precision")
 
 
@@ -112,7 +113,20 @@ def _add_data(verbs: _Verbs[_Parser]) -> None:
         action = _add_verb(actions, name, what, f"pytest-mlrun data {name} churn", module="data", store=False)
         action.set_defaults(action=name)
         action.add_argument("names", metavar="NAME", nargs="*", help="of [data.NAME] in mlrun.toml; all if none given")
-        action.add_argument("--project", metavar="DIR", help="folder of mlrun.toml; the nearest one if not given")
+        _add_project(action)
+
+
+def _add_project(verb: _Parser) -> None:
+    verb.add_argument("--project", metavar="DIR", help="folder of mlrun.toml; the nearest one if not given")
+
+
+def _add_naming(verbs: _Verbs[_Parser]) -> None:
+    summary = "Print the vocabulary of mlrun.toml"
+    verb = _add_verb(verbs, "naming", summary, "pytest-mlrun naming --markdown >> README.md", store=False)
+    form = verb.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="as a page for the team's README")
+    _add_json(form)
+    _add_project(verb)
 
 
 def _add_verify(verbs: _Verbs[_Parser]) -> None:

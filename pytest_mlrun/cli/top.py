@@ -76,7 +76,7 @@ def _choose_standing(args: argparse.Namespace, runs: Sequence[RunRecord], consol
 
 def _find_goal(by: str, runs: Sequence[RunRecord], console: Console) -> Goal | None:
     for project in find_projects(runs, console):
-        metric = project.metrics.get(by)
+        metric = project.metric(by)
         if metric is not None and metric.goal is not None:
             return metric.goal
     return default_goal(by)

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, SupportsFloat
 
 from pytest_mlrun.errors import ArtifactError, GateFailure, ParamError, RunClosedError
 from pytest_mlrun.records.identity import now_us
@@ -19,10 +19,13 @@ if TYPE_CHECKING:
     from pytest_mlrun.recorder.plan import RunPlan
     from pytest_mlrun.recorder.recorder import Recorder
     from pytest_mlrun.recorder.selection import Selected
+    from pytest_mlrun.records.project import MetricDefinition
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.records.verdict import Verdict
     from pytest_mlrun.rules.gates import Gate
+    from pytest_mlrun.rules.row_ids import RowIds
     from pytest_mlrun.store.objects import Staged
+    from pytest_mlrun.store.pointfile import LogMetric
     from pytest_mlrun.store.points import Series
 
 MAX_ERROR_CHARS = 20_000
@@ -38,15 +41,18 @@ class Recording:
         plan: What the run was going to be.
         params: Name to JSON text.
         values: Last value of every metric logged so far.
+        ranged: Definition of every metric logged so far that has a range.
         verdicts: What the gates found so far.
         marker_gates: The marker's gates that were judged.
         log_metric: Log one value of a metric; see ``Run.log_metric``.
         selected: The winner that the run was given.
+        splits: The rows of every split logged so far.
         closed: Whether the run has finished.
     """
 
     def __init__(self, recorder: Recorder, run_id: str, plan: RunPlan, code: CodeState) -> None:
         from pytest_mlrun.rules.metric_values import as_float
+        from pytest_mlrun.rules.metric_vocabulary import has_ranges
         from pytest_mlrun.store.pointfile import Metrics
 
         self.id = run_id
@@ -56,10 +62,12 @@ class Recording:
         self.tags: dict[str, str] = dict(plan.tags)
         self.values: dict[str, float] = {}
         self.channels: dict[str, int] = {}
+        self.ranged: dict[str, MetricDefinition] = {}
         self.verdicts: list[Verdict] = []
         self.marker_gates: list[Gate] = []
         self.artifacts: dict[str, Artifact] = {}
         self.snapshots: dict[str, Snapshot] = {}
+        self.splits: dict[str, RowIds] = {}
         self.children: list[Recording] = []
         self.selected: Selected | None = None
         self.closed = False
@@ -69,9 +77,10 @@ class Recording:
         self._lock = threading.Lock()
         self._started = time.perf_counter()
         self._oom_kills = recorder.meters.begin(run_id)
-        self.log_metric = recorder.writer.make_log_metric(
+        log_metric = recorder.writer.make_log_metric(
             Metrics(self.channels, self.values, self.open_channel, as_float, self.note_nan)
         )
+        self.log_metric = self._checked(log_metric) if has_ranges(plan.project) else log_metric
 
     # -- params, tags, context -------------------------------------------------------------------------------------
 
@@ -110,20 +119,47 @@ class Recording:
 
     def open_channels(self, names: tuple[str, ...]) -> None:
         """Make metric names durable before their first value."""
-        from pytest_mlrun.rules.naming import check_metric_name
+        from pytest_mlrun.rules.metric_vocabulary import check_metric, has_range
 
-        for name in names:
-            check_metric_name(name)
+        definitions = {name: check_metric(name, self.plan.project) for name in names}
         with self._lock:
             self.refuse_if_closed()
             fresh = tuple(name for name in names if name not in self.channels)
             if fresh:
                 self.channels.update(zip(fresh, self._recorder.writer.channels(self.id, fresh), strict=True))
+                self.ranged.update(
+                    {name: known for name, known in definitions.items() if known is not None and has_range(known)}
+                )
 
     def open_channel(self, name: str) -> int:
         """Make one metric name durable and return its channel."""
         self.open_channels((name,))
         return self.channels[name]
+
+    def _checked(self, log_metric: LogMetric) -> LogMetric:
+        from pytest_mlrun.rules.metric_values import as_float
+        from pytest_mlrun.rules.metric_vocabulary import check_value
+
+        def log_checked(name: str, value: SupportsFloat, step: int | None = None) -> None:
+            if name not in self.channels:
+                self.open_channel(name)
+            if name in self.ranged:
+                check_value(name, as_float(name, value), self.ranged[name])
+            log_metric(name, value, step)
+
+        return log_checked
+
+    def check_required(self) -> None:
+        """Ask whether the run has everything that ``[naming]`` requires of every run.
+
+        Raises:
+            NamingError: If anything is missing.
+        """
+        from pytest_mlrun.rules.naming import check_required
+
+        # What a search varies stands in its trials.
+        params = {*self.params, *(name for child in self.children for name in child.params)}
+        check_required(self.plan.project.naming, params=params, tags=self.tags, artifacts=self.artifacts)
 
     def note_nan(self, name: str, step: int | None) -> None:
         """Remember the first metric that was not a number, and its step."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
@@ -33,7 +34,16 @@ class DataSource:
 
 @dataclass(frozen=True, slots=True)
 class MetricDefinition:
-    """``[metrics.<name>]``: what a metric means."""
+    """``[metrics.<name>]``: what a metric means.
+
+    Attributes:
+        name: Its name, or a pattern such as ``*_roc_auc`` for the metrics of every split.
+        goal: Whether more or less of it is better.
+        low: Least value that it can have.
+        high: Greatest value that it can have.
+        unit: Such as ``EUR``.
+        owner: Who answers for it.
+    """
 
     name: str
     goal: Goal | None = None
@@ -51,8 +61,11 @@ class Naming:
         run_name: Template of every run's name; empty for the test's own.
         run_names: Experiment to the template of its runs, which counts before ``run_name``.
         allowed: Names, or patterns of names, that a param may have; empty for any.
-        refused: Name that is not used to what to say instead.
+        refused: Name that no param, tag or metric has to what to say instead.
         required_params: Params that every run must have in the end.
+        required_tags: Keys of the tags that every run must have in the end.
+        required_artifacts: Names, or patterns of names, of artifacts that every run must have in the end.
+        closed_metrics: Whether only the metrics of ``[metrics.<name>]`` may be logged.
         tags: Key to the values it may have, none for any; empty for any key.
     """
 
@@ -61,6 +74,9 @@ class Naming:
     allowed: tuple[str, ...] = ()
     refused: Mapping[str, str] = field(default_factory=dict)
     required_params: tuple[str, ...] = ()
+    required_tags: tuple[str, ...] = ()
+    required_artifacts: tuple[str, ...] = ()
+    closed_metrics: bool = False
     tags: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
@@ -98,3 +114,9 @@ class Project:
     def lock_file(self) -> Path:
         """The ``mlrun.lock`` that belongs to this project."""
         return self.root / "mlrun.lock"
+
+    def metric(self, name: str) -> MetricDefinition | None:
+        """Return what is declared of a metric: by its own section, else by the first pattern that fits, else None."""
+        if name in self.metrics:
+            return self.metrics[name]
+        return next((known for pattern, known in self.metrics.items() if fnmatchcase(name, pattern)), None)

@@ -1,69 +1,19 @@
-"""Name runs, and hold params, tags, metrics and artifacts to the team's vocabulary."""
+"""Hold the names of params, tags, metrics and artifacts to the team's vocabulary."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from fnmatch import fnmatchcase
-from string import Formatter
 
 from pytest_mlrun.errors import ArtifactError, MetricError, MlrunError, NamingError
 from pytest_mlrun.records.project import Naming
-from pytest_mlrun.rules.params import read_param, show_param
 from pytest_mlrun.rules.suggest import did_you_mean
 
 MAX_NAME_CHARS = 250
 MAX_TAG_CHARS = 8000
 RESERVED_PREFIX = "mlrun."
 _KEY = re.compile(r"[\w./\-:@ ]+")
-
-
-def run_name(template: str, *, params: Mapping[str, str], experiment: str, test: str, case: str) -> str:
-    """Return the name of a run: by the template, or ``test_sweep[0.05-32]`` where there is none that fits.
-
-    Args:
-        template: Such as ``gbm-{learning_rate:g}``; fields are the params, ``experiment``, ``test`` (the function) and
-            ``case`` (the parametrize id). One that names a param this test does not have is for other tests.
-        params: Name to JSON text.
-        experiment: Name of the experiment.
-        test: Identity of the test; its last part is the function.
-        case: Parametrize id.
-
-    Raises:
-        NamingError: If a field looks like a misspelt one, or the name would be empty, too long or of several lines.
-    """
-    function = test.rpartition("::")[2]
-    values = {param: _template_value(text) for param, text in params.items()}
-    values |= {"experiment": experiment, "test": function, "case": case}
-    if not template or not _fits(template, values):
-        name = re.sub(r"[\x00-\x1f\x7f]", " ", f"{function}[{case}]" if case else function)
-        return name if len(name) <= MAX_NAME_CHARS else name[: MAX_NAME_CHARS - 1] + "…"
-    name = _fill(template, values).strip()
-    if not name or len(name) > MAX_NAME_CHARS or not name.isprintable():
-        found = f"{len(name)} characters" if name.isprintable() else repr(name)
-        raise NamingError(
-            f"the run name must be one line of 1 to {MAX_NAME_CHARS} characters, found {found}",
-            where=_place(template),
-            next_step="use shorter fields",
-        )
-    return name
-
-
-def check_params(names: Iterable[str], naming: Naming) -> None:
-    """Hold all params of a run to ``[naming]``, the required ones included.
-
-    Raises:
-        NamingError: If a name is refused, not allowed, or a required one is missing.
-    """
-    given = tuple(names)
-    check_param_names(given, naming)
-    missing = [name for name in naming.required_params if name not in given]
-    if missing:
-        raise NamingError(
-            f"required params are missing: {', '.join(missing)}",
-            where="[naming] required_params",
-            next_step=f"parametrize the test with {missing[0]}",
-        )
 
 
 def check_param_names(names: Iterable[str], naming: Naming) -> None:
@@ -74,16 +24,12 @@ def check_param_names(names: Iterable[str], naming: Naming) -> None:
     """
     for name in names:
         _check_key(name, "param", NamingError)
-        if name in naming.refused:
-            say = naming.refused[name].removeprefix("say ")
-            raise NamingError(
-                f"param {name!r} is refused: say {say!r}", where="[naming] refused", next_step=f"rename it to {say}"
-            )
+        check_refused(name, "param", naming)
         if naming.allowed and not any(fnmatchcase(name, pattern) for pattern in naming.allowed):
             raise NamingError(
                 f"param {name!r} is not in the vocabulary{did_you_mean(name, naming.allowed)}",
                 details=(f"allowed: {', '.join(naming.allowed)}",),
-                where="[naming] allowed",
+                where="[naming] allowed in mlrun.toml",
                 next_step="use an allowed name, or add this one in mlrun.toml",
             )
 
@@ -92,9 +38,10 @@ def check_tag(key: str, value: str, naming: Naming) -> None:
     """Hold a tag to ``[naming]``, whose vocabulary lists every key, and for a key its values, or none for any.
 
     Raises:
-        NamingError: If the key or the value is not in the vocabulary, or no text that can be kept.
+        NamingError: If the key is refused, or key or value are not in the vocabulary or no text that can be kept.
     """
     _check_key(key, "tag", NamingError)
+    check_refused(key, "tag", naming)
     given: object = value
     if not isinstance(given, str) or len(given) > MAX_TAG_CHARS:
         found = f"{len(given)} characters" if isinstance(given, str) else type(given).__name__
@@ -108,7 +55,7 @@ def check_tag(key: str, value: str, naming: Naming) -> None:
         raise NamingError(
             f"tag {key!r} is not in the vocabulary{did_you_mean(key, naming.tags)}",
             details=(f"known: {', '.join(naming.tags)}",),
-            where="[naming] tags",
+            where="[naming] tags in mlrun.toml",
             next_step="use a known tag, or add this one in mlrun.toml",
         )
     allowed = naming.tags[key]
@@ -116,9 +63,70 @@ def check_tag(key: str, value: str, naming: Naming) -> None:
         raise NamingError(
             f"tag {key!r} cannot be {value!r}{did_you_mean(value, allowed)}",
             details=(f"allowed: {', '.join(allowed)}",),
-            where="[naming] tags",
+            where="[naming] tags in mlrun.toml",
             next_step="use an allowed value, or add this one in mlrun.toml",
         )
+
+
+def check_refused(name: str, what: str, naming: Naming) -> None:
+    """Refuse a name for which the team says another.
+
+    Args:
+        name: Name of a param, tag or metric.
+        what: Which of them, for the message.
+        naming: The vocabulary.
+
+    Raises:
+        NamingError: If ``[naming] refused`` lists it.
+    """
+    if name in naming.refused:
+        say = naming.refused[name].removeprefix("say ")
+        raise NamingError(
+            f"{what} {name!r} is refused: say {say!r}",
+            where="[naming] refused in mlrun.toml",
+            next_step=f"rename it to {say}",
+        )
+
+
+def check_required(
+    naming: Naming, *, params: Iterable[str], tags: Iterable[str] = (), artifacts: Iterable[str] = ()
+) -> None:
+    """Ask at the end of a run whether it has everything that ``[naming]`` requires.
+
+    Args:
+        naming: The vocabulary; a required artifact may be a pattern such as ``model.*``.
+        params: Names of the run's params.
+        tags: Keys of its tags.
+        artifacts: Names of its artifacts.
+
+    Raises:
+        NamingError: If anything is missing; all of it is named.
+    """
+    has_params, has_tags, stored = set(params), set(tags), tuple(artifacts)
+    missing = {
+        "params": [name for name in naming.required_params if name not in has_params],
+        "tags": [key for key in naming.required_tags if key not in has_tags],
+        "artifacts": [
+            pattern for pattern in naming.required_artifacts if not any(fnmatchcase(name, pattern) for name in stored)
+        ],
+    }
+    kinds = [kind for kind in missing if missing[kind]]
+    if kinds:
+        first, *others = kinds
+        raise NamingError(
+            f"required {first} are missing: {', '.join(missing[first])}",
+            details=tuple(f"required {kind} are missing: {', '.join(missing[kind])}" for kind in others),
+            where=f"[naming] required_{first} in mlrun.toml",
+            next_step=_how_to_add(first, missing[first][0]),
+        )
+
+
+def _how_to_add(kind: str, name: str) -> str:
+    if kind == "params":
+        return f'parametrize the test with {name}, or log it: mlrun.log_param("{name}", …)'
+    if kind == "tags":
+        return f'@pytest.mark.mlrun(tags={{"{name}": "…"}}), or mlrun.set_tag("{name}", "…")'
+    return f"log it in the test: mlrun.log_artifact, log_dict or log_model with a name such as {name}"
 
 
 def check_metric_name(name: str) -> None:
@@ -166,56 +174,3 @@ def _check_key(name: object, what: str, error: type[MlrunError]) -> None:
     if reason:
         shown = repr(name) if len(repr(name)) <= MAX_NAME_CHARS // 5 else f"{repr(name)[:50]}…"
         raise error(f"{what} name {shown} {reason}", next_step=f"rename the {what}")
-
-
-def _template_value(text: str) -> object:
-    value = read_param(text)
-    return show_param(text) if value is None or isinstance(value, list | dict) else value
-
-
-def _fits(template: str, values: Mapping[str, object]) -> bool:
-    """Whether the test has every field of the template; a winner, say, lacks the params of the sweep."""
-    for _, field, _, _ in _parse(template):
-        if field is None or field in values:
-            continue
-        suggestion = did_you_mean(field, values)
-        if suggestion or not field.isidentifier():
-            raise NamingError(
-                f"the run-name template has an unknown field {field!r}{suggestion}",
-                details=(f"known: {', '.join(values)}",),
-                where=_place(template),
-                next_step="use a known field, or parametrize the test with this one",
-            )
-        return False
-    return True
-
-
-def _parse(template: str) -> list[tuple[str, str | None, str | None, str | None]]:
-    try:
-        return list(Formatter().parse(template))
-    except ValueError as error:
-        raise NamingError(
-            f"the run-name template cannot be read: {error}", where=_place(template), next_step="write {{ for {"
-        ) from error
-
-
-def _place(template: str) -> str:
-    return f"run_name = {template!r} in [naming]"
-
-
-def _fill(template: str, values: Mapping[str, object]) -> str:
-    filled = []
-    for literal, field, spec, conversion in _parse(template):
-        filled.append(literal)
-        if field is None:
-            continue
-        try:
-            filled.append(format(repr(values[field]) if conversion == "r" else values[field], spec or ""))
-        except (ValueError, TypeError) as error:
-            raise NamingError(
-                f"the run-name template cannot format {field}={values[field]!r} as {spec!r}",
-                details=(str(error),),
-                where=_place(template),
-                next_step="use a format that fits every value of the param, or none",
-            ) from error
-    return "".join(filled)

@@ -66,6 +66,7 @@ def record(
         with tempfile.TemporaryDirectory(prefix="mlrun-") as folder:
             recording.verify_pillars()
             yield Run(recording, tmp_path=lambda: Path(folder))
+            recording.check_required()
     except BaseException as error:
         recording.finish("failed", error=error, text="".join(traceback.format_exception(error)), last=True)
         raise

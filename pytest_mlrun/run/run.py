@@ -164,7 +164,9 @@ class Run(Assertions):
         NaN and infinities are stored; NaN satisfies no gate.
 
         Raises:
-            MetricError: If the value is not a number, the step not a whole one, or the name not allowed.
+            MetricError: If the value is not a number or outside its range, the step not a whole one, or the name not
+                one that can be kept.
+            NamingError: If ``mlrun.toml`` refuses the name.
         """
         self._recording.log_metric(name, value, step)
 
@@ -243,8 +245,12 @@ class Run(Assertions):
 
         Only digests and counts are kept.
 
+        Args:
+            rows: What tells each row of a split from every other: a list, array or pandas index of numbers, texts or
+                dates; an array of two dimensions, one row a row; or a mask of truth values, which stands for positions.
+
         Raises:
-            DataError: If a row is in two splits, or twice in one.
+            DataError: If a row is in two splits of the run, or twice in one, or a split changes its rows.
         """
         from pytest_mlrun.run.splits import add_splits
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from pytest_mlrun.errors import DataError
+from pytest_mlrun.rules.row_ids import RowIds, read_row_ids
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike
@@ -18,40 +18,46 @@ _NAMED_ROWS = 5
 
 
 def add_splits(recording: Recording, rows: Mapping[str, ArrayLike]) -> None:
-    """Write count and digest of each split into the record.
-
-    The digest is SHA-256 over the sorted ids, each as JSON text and a line feed.
+    """Write count and digest of each split into the record, unless a row is in two splits of the run.
 
     Raises:
-        DataError: If a row is in two splits, or twice in one.
+        DataError: If a row is in two splits, or twice in one, or a split was logged already with other rows.
     """
-    import numpy as np
-
-    seen: dict[str, str] = {}
+    place = f"log_split of run {recording.plan.name}"
+    known = dict(recording.splits)
     facts: dict[str, object] = {}
-    for split, ids in rows.items():
-        texts = [json.dumps(identity, default=str) for identity in np.asarray(ids).ravel().tolist()]
-        twice = sorted(_twice(texts) | {text for text in texts if text in seen})
-        if twice:
-            _refuse(recording, split, twice, seen)
-        seen.update(dict.fromkeys(texts, split))
-        digest = hashlib.sha256("".join(f"{text}\n" for text in sorted(texts)).encode()).hexdigest()
-        facts |= {f"split.{split}.rows": len(texts), f"split.{split}.digest": f"sha256:{digest}"}
+    for split, given in rows.items():
+        ids = read_row_ids(split, given, where=place)
+        if split in known and known[split].digest != ids.digest:
+            raise DataError(
+                f"split {split!r} was logged already, with other rows",
+                details=(f"before: {len(known[split])} rows, now: {len(ids)}",),
+                where=place,
+                next_step="record each fold as a run of its own: with mlrun.child(fold=0) as run: run.log_split(…)",
+            )
+        _refuse_shared(split, ids, known, place)
+        known[split] = ids
+        facts |= {f"split.{split}.rows": len(ids), f"split.{split}.digest": ids.digest}
     recording.write_context(facts)
+    recording.splits.update(known)
 
 
-def _twice(texts: list[str]) -> set[str]:
-    unique: set[str] = set()
-    return {text for text in texts if text in unique or unique.add(text)}  # type: ignore[func-returns-value]
+def _refuse_shared(split: str, ids: RowIds, known: Mapping[str, RowIds], place: str) -> None:
+    if ids.twice:
+        raise _overlap(ids.twice, f"twice in {split!r}", place, "name each row once, by what tells it from every other")
+    cure = "split by the identity of the rows, so that none is used to fit and to judge"
+    for other, others in known.items():
+        shared = others.shared(ids) if other != split else []
+        if shared:
+            raise _overlap(shared, f"in both {other!r} and {split!r}", place, cure)
 
 
-def _refuse(recording: Recording, split: str, twice: list[str], seen: Mapping[str, str]) -> None:
-    other = seen.get(twice[0], split)
-    found = f"twice in {split!r}" if other == split else f"in both {other!r} and {split!r}"
-    shown = ", ".join(twice[:_NAMED_ROWS]) + (", …" if len(twice) > _NAMED_ROWS else "")
-    raise DataError(
-        f"splits overlap: {len(twice)} rows are {found}",
-        details=(f"rows: {shown}",),
-        where=f"log_split of run {recording.plan.name}",
-        next_step="split by the identity of the rows, so that none is used to fit and to judge",
+def _overlap(rows: list[object], found: str, place: str, next_step: str) -> DataError:
+    shown = ", ".join(json.dumps(row, default=str) for row in rows[:_NAMED_ROWS])
+    count = "1 row is" if len(rows) == 1 else f"{len(rows)} rows are"
+    return DataError(
+        f"splits overlap: {count} {found}",
+        details=(f"rows: {shown}{', …' if len(rows) > _NAMED_ROWS else ''}",),
+        where=place,
+        next_step=next_step,
     )

@@ -9,4 +9,4 @@ import pytest
 def in_order(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     if "pytester" in request.fixturenames:
-        request.getfixturevalue("pytester").makeini("[pytest]\naddopts = -p no:randomly\n")
+        request.getfixturevalue("pytester").makeini("[pytest]\naddopts = -p no:randomly -p no:asyncio\n")

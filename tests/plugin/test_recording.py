@@ -220,7 +220,7 @@ def test_a_row_in_two_splits_is_refused(pytester: pytest.Pytester, stored_runs: 
     result = pytester.runpytest("--mlrun")
 
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["E*splits overlap: 1 rows are in both 'train' and 'val'", "E*rows: 3"])
+    result.stdout.fnmatch_lines(["E*splits overlap: 1 row is in both 'train' and 'val'", "E*rows: 3"])
     clean = stored_runs()[0]
     assert (clean.context["split.train.rows"], clean.context["split.val.rows"]) == ("3", "2")
 

@@ -35,6 +35,9 @@ run_name = "churn-lr{learning_rate}"
 allowed = ["learning_rate", "depth"]
 refused = { lr = "learning_rate" }
 required_params = ["learning_rate"]
+required_tags = ["stage"]
+required_artifacts = ["model.*"]
+closed_metrics = true
 
 [naming.tags]
 stage = ["sweep", "winner"]
@@ -48,7 +51,7 @@ where = "val_roc_auc >= 0.85"
 goal = "min"
 
 [leaderboard."with space"]
-by = "x"
+by = "val_roc_auc"
 
 [aliases.production]
 approvals = 2
@@ -86,11 +89,14 @@ def test_everything_that_can_be_said_is_read(file: Path) -> None:
             allowed=("learning_rate", "depth"),
             refused={"lr": "learning_rate"},
             required_params=("learning_rate",),
+            required_tags=("stage",),
+            required_artifacts=("model.*",),
+            closed_metrics=True,
             tags={"stage": ("sweep", "winner")},
         ),
         leaderboards={
             "churn-2026q2": Leaderboard("churn-2026q2", "val_log_loss", "val_roc_auc >= 0.85", "min"),
-            "with space": Leaderboard("with space", "x"),
+            "with space": Leaderboard("with space", "val_roc_auc"),
         },
         aliases={"production": {"approvals": 2, "min_age": "14d"}},
         retention={"exploratory": "90d"},
@@ -204,6 +210,23 @@ def test_an_empty_file_means_the_defaults(file: Path) -> None:
             "'a' is required and not allowed",
             "[naming]",
             "allowed",
+        ),
+        ("[naming]\nrequired_tags = ['a']\nrefused = {a = 'b'}", "'a' is required and refused", "[naming]", ""),
+        (
+            "[naming]\nrequired_tags = ['a']\ntags = {b = []}",
+            "naming.required_tags 'a' is required and not in the vocabulary",
+            "[naming]",
+            "add it to tags: a = []",
+        ),
+        ("[naming]\nclosed_metrics = 'yes'", "naming.closed_metrics must be true or false, not 'yes'", "", "= true"),
+        ("[naming]\nclosed_metrics = true", "naming.closed_metrics leaves no metric to log", "[naming]", "[metrics."),
+        ("[naming]\nmetrics = ['a']", "unknown key 'metrics' in [naming]; did you mean 'closed_metrics'?", "", ""),
+        ("[naming]\nrefused = {a = 'b'}\n[metrics.a]", "'a' is declared in [metrics] and refused", "[naming]", ""),
+        (
+            "[naming]\nclosed_metrics = true\n[metrics.val_auc]\n[leaderboard.x]\nby = 'val_acu'",
+            "leaderboard.x.by 'val_acu' is not in the vocabulary; did you mean 'val_auc'?",
+            "[leaderboard.x]",
+            "use one of: val_auc",
         ),
         ("[naming]\nallowed = ['a']\nrefused = {a = 'b'}", "'a' is allowed and refused", "[naming]", ""),
     ],

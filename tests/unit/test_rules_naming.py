@@ -1,9 +1,8 @@
-"""Names of runs, params, tags, metrics and artifacts keep to the team's vocabulary."""
+"""Names of params, tags, metrics and artifacts keep to the team's vocabulary."""
 
 from __future__ import annotations
 
 import pytest
-from sklearn.linear_model import Ridge
 
 from pytest_mlrun.errors import ArtifactError, MetricError, NamingError
 from pytest_mlrun.records.project import Naming
@@ -11,119 +10,21 @@ from pytest_mlrun.rules.naming import (
     check_artifact_name,
     check_metric_name,
     check_param_names,
-    check_params,
+    check_required,
     check_tag,
-    run_name,
 )
-from pytest_mlrun.rules.params import describe_param
-
-PARAMS = {
-    "learning_rate": "0.05",
-    "depth": "3",
-    "kind": '"gini"',
-    "deep": "true",
-    "none": "null",
-    "layers": "[8,16]",
-    "gap": '{"$f":"nan"}',
-    "model": '{"$estimator":"sklearn.linear_model.Ridge","params":{"alpha":1.0}}',
-}
-
-
-def name_by(template: str, *, case: str = "0.05-3") -> str:
-    return run_name(
-        template, params=PARAMS, experiment="churn", test="tests/test_churn.py::TestGbm::test_sweep", case=case
-    )
-
-
-# -- run names ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("template", "name"),
-    [
-        ("", "test_sweep[0.05-3]"),
-        ("gbm-{learning_rate:g}", "gbm-0.05"),
-        ("{learning_rate:.1e}/{depth:03d}", "5.0e-02/003"),
-        ("{kind}-{deep}-{none}-{layers}-{gap}", "gini-True-None-[8, 16]-nan"),
-        ("{kind!r:>8}", "'gini'"),
-        ("{model}", "Ridge(alpha=1.0)"),
-        ("{experiment} {test} {case}", "churn test_sweep 0.05-3"),
-        ("{{{kind}}}", "{gini}"),
-        (" padded ", "padded"),
-    ],
-)
-def test_a_run_is_named_by_the_template(template: str, name: str) -> None:
-    assert name_by(template) == name
-
-
-def test_a_test_without_params_is_named_by_its_function() -> None:
-    assert name_by("", case="") == "test_sweep"
-
-
-def test_a_long_default_name_is_cut_and_stays_on_one_line() -> None:
-    name = name_by("", case="a\nb" + "x" * 300)
-
-    assert len(name) == 250
-    assert name.startswith("test_sweep[a b")
-    assert name.endswith("x…")
-
-
-def test_a_described_estimator_can_be_part_of_a_name() -> None:
-    params = {"model": describe_param("model", Ridge())}
-
-    name = run_name("{model}", params=params, experiment="e", test="t", case="")
-
-    assert name == "Ridge(alpha=1.0, copy_X=True, fit_inter…"
-
-
-@pytest.mark.parametrize(
-    ("template", "reason"),
-    [
-        ("{learning_rat}", "the run-name template has an unknown field 'learning_rat'; did you mean 'learning_rate'?"),
-        ("{}", "the run-name template has an unknown field ''"),
-        ("{model.__class__}", r"the run-name template has an unknown field 'model.__class__'"),
-        ("{layers[0]}", r"the run-name template has an unknown field 'layers\[0\]'; did you mean 'layers'?"),
-        ("{kind:d}", "the run-name template cannot format kind='gini' as 'd'"),
-        ("{", "the run-name template cannot be read: "),
-        ("{none:<9}{deep:s}", "the run-name template cannot format deep=True as 's'"),
-        ("a\nb", r"the run name must be one line of 1 to 250 characters, found 'a\\nb'"),
-        ("   ", "the run name must be one line of 1 to 250 characters, found 0 characters"),
-        ("x" * 251, "the run name must be one line of 1 to 250 characters, found 251 characters"),
-    ],
-)
-def test_a_template_that_cannot_be_filled_is_refused(template: str, reason: str) -> None:
-    with pytest.raises(NamingError, match=reason) as caught:
-        name_by(template)
-
-    assert caught.value.where == f"run_name = {template!r} in [naming]"
-    assert caught.value.next_step
-
-
-def test_a_misspelt_field_lists_the_known_ones() -> None:
-    with pytest.raises(NamingError) as caught:
-        run_name("{deph}", params={"depth": "3"}, experiment="e", test="t", case="")
-
-    assert caught.value.details == ("known: depth, experiment, test, case",)
-
-
-def test_a_template_with_a_param_that_the_test_lacks_is_for_other_tests() -> None:
-    assert (
-        run_name("gbm-{learning_rate}", params={}, experiment="e", test="a.py::test_winner", case="") == "test_winner"
-    )
-
 
 # -- params ------------------------------------------------------------------------------------------------------------
 
 NAMING = Naming(
     allowed=("learning_rate", "depth", "optimizer_*"),
     refused={"lr": "learning_rate", "d": "say depth"},
-    required_params=("learning_rate", "depth"),
 )
 
 
 def test_params_of_the_vocabulary_are_accepted() -> None:
-    check_params(["learning_rate", "depth", "optimizer_beta"], NAMING)
-    check_params(["anything"], Naming())
+    check_param_names(["learning_rate", "depth", "optimizer_beta"], NAMING)
+    check_param_names(["anything"], Naming())
 
 
 @pytest.mark.parametrize(
@@ -143,15 +44,39 @@ def test_a_param_outside_the_vocabulary_is_refused(names: list[str], text: list[
     assert text[1] in str(caught.value)
 
 
-def test_required_params_that_are_missing_are_named() -> None:
+@pytest.mark.parametrize(
+    ("naming", "text", "cure"),
+    [
+        (Naming(required_params=("depth", "seed")), "required params are missing: depth, seed", "log_param("),
+        (Naming(required_tags=("owner",)), "required tags are missing: owner", 'tags={"owner": "…"}'),
+        (
+            Naming(required_artifacts=("model.*", "features.json")),
+            "required artifacts are missing: model.*",
+            "log_model",
+        ),
+    ],
+)
+def test_what_a_run_lacks_at_its_end_is_named_with_its_cure(naming: Naming, text: str, cure: str) -> None:
+    with pytest.raises(NamingError) as caught:
+        check_required(naming, params=["lr"], tags=["team"], artifacts=["features.json", "models"])
+
+    assert caught.value.headline == text
+    assert cure in caught.value.next_step
+
+
+def test_everything_that_a_run_lacks_is_named_at_once() -> None:
+    naming = Naming(required_params=("depth",), required_tags=("owner",), required_artifacts=("model.*",))
+
     with pytest.raises(NamingError, match=r"^required params are missing: depth\n") as caught:
-        check_params(["learning_rate"], NAMING)
+        check_required(naming, params=[])
 
-    assert caught.value.next_step == "parametrize the test with depth"
+    assert caught.value.details == ("required tags are missing: owner", "required artifacts are missing: model.*")
 
 
-def test_names_alone_may_be_incomplete() -> None:
-    check_param_names(["learning_rate"], NAMING)
+def test_a_run_that_has_everything_is_complete() -> None:
+    naming = Naming(required_params=("depth",), required_tags=("owner",), required_artifacts=("model.*",))
+
+    check_required(naming, params=["depth"], tags=["owner"], artifacts=["model.skops"])
 
 
 # -- tags --------------------------------------------------------------------------------------------------------------
@@ -185,6 +110,11 @@ def test_a_tag_outside_the_vocabulary_is_refused(key: str, value: str, reason: s
 
     assert caught.value.headline == reason
     assert caught.value.next_step
+
+
+def test_a_refused_name_is_no_tag_either() -> None:
+    with pytest.raises(NamingError, match=r"^tag 'lr' is refused: say 'learning_rate'"):
+        check_tag("lr", "0.1", NAMING)
 
 
 # -- metrics and artifacts ---------------------------------------------------------------------------------------------

@@ -11,14 +11,21 @@ import math
 import os
 import subprocess
 import sys
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from pathlib import Path
+from types import MappingProxyType, SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV, KFold, LeavePOut, RepeatedKFold
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 
@@ -33,6 +40,13 @@ class Solver(enum.Enum):
 
 class Depth(enum.IntEnum):
     SHALLOW = 2
+
+
+@dataclass
+class Config:
+    rate: float
+    layers: list[int]
+    cache: object = field(default_factory=object, compare=False)
 
 
 class Point(NamedTuple):
@@ -103,6 +117,27 @@ def build(depth: int, width: int) -> int:
         (Solver.LBFGS, f'{{"$enum":"{__name__}.Solver.LBFGS","value":"lbfgs"}}'),
         (Solver.OPAQUE, f'{{"$enum":"{__name__}.Solver.OPAQUE"}}'),
         (Depth.SHALLOW, f'{{"$enum":"{__name__}.Depth.SHALLOW","value":2}}'),
+        ({"b", "a"}, '{"$set":["a","b"]}'),
+        (frozenset({2, 10}), '{"$set":[10,2]}'),
+        (range(3), '{"$range":[0,3,1]}'),
+        (Decimal("0.10"), '{"$decimal":"0.10"}'),
+        (date(2026, 1, 31), '{"$date":"2026-01-31"}'),
+        (datetime(2026, 1, 31, 12, tzinfo=UTC), '{"$date":"2026-01-31T12:00:00+00:00"}'),
+        (time(12, 30), '{"$date":"12:30:00"}'),
+        (timedelta(minutes=1.5), '{"$timedelta":90.0}'),
+        (np.datetime64("2026-01-31T12", "ns"), '{"$date":"2026-01-31T12:00:00.000000000"}'),
+        (np.timedelta64(90, "s"), '{"$timedelta":90.0}'),
+        (pd.Timestamp("2026-01-31"), '{"$date":"2026-01-31T00:00:00"}'),
+        (pd.Index(["b", "a"]), '["b","a"]'),
+        (pd.Series(["b", None], dtype=object), '["b",null]'),
+        (OrderedDict(b=1, a=2), '{"a":2,"b":1}'),
+        (MappingProxyType({"a": 1}), '{"a":1}'),
+        (SimpleNamespace(b=1, a="x"), '{"$object":"types.SimpleNamespace","fields":{"a":"x","b":1}}'),
+        (Config(0.1, [2]), f'{{"$object":"{__name__}.Config","fields":{{"layers":[2],"rate":0.1}}}}'),
+        (
+            LeavePOut(2),
+            '{"$object":"sklearn.model_selection.LeavePOut","fields":{"p":2}}',
+        ),
     ],
 )
 def test_a_value_is_described_by_what_it_is(value: object, text: str) -> None:
@@ -145,6 +180,18 @@ def test_a_column_transformer_with_functions_is_described() -> None:
     assert '"amount"' in text
 
 
+def test_a_search_with_its_folds_is_described() -> None:
+    model = GridSearchCV(Ridge(), {"alpha": [0.1, 1.0]}, cv=RepeatedKFold(n_splits=4, n_repeats=2, random_state=1))
+
+    described = json.loads(describe_param("model", model))["params"]
+
+    assert described["param_grid"] == {"alpha": [0.1, 1.0]}
+    assert described["cv"] == {
+        "$object": "sklearn.model_selection.RepeatedKFold",
+        "fields": {"n_repeats": 2, "n_splits": 4, "random_state": 1},
+    }
+
+
 def test_equal_estimators_have_equal_text_and_others_do_not() -> None:
     first, same, other = (make_pipeline(StandardScaler(), Ridge(alpha=alpha)) for alpha in (0.1, 0.1, 0.2))
 
@@ -178,7 +225,6 @@ def test_arrays_of_other_shape_type_or_content_differ() -> None:
     [
         (Opaque(), "param 'x' cannot be recorded: Opaque has no stable description"),
         (lambda: None, "param 'x' cannot be recorded: <lambda> has no stable description"),
-        ({1, 2}, "param 'x' cannot be recorded: set has no stable description"),
         (b"raw", "param 'x' cannot be recorded: bytes has no stable description"),
         (array.array("d"), "param 'x' cannot be recorded: array has no stable description"),
         (1 + 2j, "param 'x' cannot be recorded: complex has no stable description"),
@@ -197,7 +243,7 @@ def test_arrays_of_other_shape_type_or_content_differ() -> None:
         (Refusing(), r"get_params\(\) of .*Refusing failed: not today, deep=False"),
         (Strange(), "Strange has no stable description"),
         (OnAnotherDevice(), "OnAnotherDevice cannot be read as an array: copy it to the host first"),
-        (np.array([Opaque()]), "x is an array of object, whose bytes have no stable digest"),
+        (np.array([Opaque()]), r"x\[0\] is a Opaque, which has no stable description"),
         (np.zeros(2, dtype=[("a", "i4")]), "is an array of .*, whose bytes have no stable digest"),
         (np.zeros(2, dtype=np.longdouble), "whose bytes have no stable digest"),
         pytest.param(10**5000, "it is a number of thousands of digits", id="huge"),
@@ -216,6 +262,13 @@ def test_a_path_is_refused_with_a_better_cure() -> None:
         describe_param("file", Path("/data/churn.parquet"))
 
     assert caught.value.next_step.startswith("name it under [data.…] in mlrun.toml, or give it an id")
+
+
+def test_a_table_is_refused_with_a_better_cure() -> None:
+    with pytest.raises(ParamError, match="param 'frame' cannot be recorded: DataFrame has no stable") as caught:
+        describe_param("frame", pd.DataFrame({"a": [1]}))
+
+    assert caught.value.next_step.startswith("a table is data: name its file under [data.…], or give it an id")
 
 
 def test_a_list_that_contains_itself_is_refused() -> None:
@@ -268,6 +321,8 @@ def test_nan_is_read_back() -> None:
         (len, "builtins.len"),
         (Depth.SHALLOW, f"{__name__}.Depth.SHALLOW"),
         (None, None),
+        (date(2026, 1, 31), "2026-01-31"),
+        (Config(0.1, []), f"{__name__}.Config"),
         ([1], [1]),
         ({"a": 1}, {"a": 1}),
     ],
@@ -305,6 +360,22 @@ def test_a_constraint_compares_with_the_id() -> None:
     ],
 )
 def test_a_short_form_is_shown_in_tables(value: object, shown: str) -> None:
+    assert show_param(describe_param("x", value)) == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        (Config(0.1, [2]), "Config(layers=[2], rate=0.1)"),
+        (KFold(3), "KFold(n_splits=3, random_state=None, sh…"),
+        (date(2026, 1, 31), "2026-01-31"),
+        (timedelta(hours=1), "3600.0 s"),
+        (Decimal("0.10"), "0.10"),
+        ({"b", "a"}, "{'a', 'b'}"),
+        (range(1, 9, 2), "range(1, 9, 2)"),
+    ],
+)
+def test_objects_and_quantities_are_shown_short(value: object, shown: str) -> None:
     assert show_param(describe_param("x", value)) == shown
 
 
