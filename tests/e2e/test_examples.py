@@ -122,7 +122,7 @@ def test_a_snapshot_is_what_its_script_makes(example: str, tmp_path: Path) -> No
 def test_an_example_runs_wherever_its_folder_is_copied(example: str, tmp_path: Path) -> None:
     folder = shutil.copytree(ROOT / "examples" / example, tmp_path / example, ignore=UNWANTED)
 
-    code, text = run_python(folder, "-m", "pytest", "--mlrun")
+    code, text = run_python(folder, "-m", "pytest", "--mlrun", "-p", "no:asyncio")
 
     assert code == 0, text
     assert len(open_store(folder / ".pytest_mlrun").runs()) in EXPERIMENTS.values()
