@@ -63,10 +63,12 @@ def show_number(value: float | None, *, digits: int = _DIGITS) -> str:
         return MISSING
     if not math.isfinite(value):
         return str(value)
-    if value == 0 or 1e-4 <= abs(value) < 10**digits:  # noqa: PLR2004 - smaller numbers read better with an exponent
+    rounded = float(f"{value:.{digits}g}")
+    if value == 0 or 1e-4 <= abs(rounded) < 10**digits:  # noqa: PLR2004 - smaller numbers read better with an exponent
         return f"{value:.{digits}g}"
-    if value.is_integer() and abs(value) < 10 ** (digits + 3):
-        return str(int(value))
+    if 1 <= abs(value) < 10 ** (digits + 3):
+        # Euros and rows, which nobody reads in powers of ten: 43926.7 is 43930 in four digits.
+        return str(int(value)) if value.is_integer() else f"{rounded:.0f}"
     return f"{value:.{digits - 1}e}".replace("e+0", "e+").replace("e-0", "e-")
 
 
