@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Callable
+from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 import pytest_mlrun
+
+if find_spec("torch") is not None:
+    # scikit-learn imports torch where it is installed, for the first model that skops writes. pytester then puts
+    # sys.modules back, and a second import of torch would end the process.
+    import_module("torch")
 
 # A deadline fails a slow machine, not a wrong program.
 hypothesis.settings.register_profile("steady", deadline=None)

@@ -9,6 +9,7 @@ from pytest_mlrun.cli.refs import find_run
 from pytest_mlrun.cli.source import DAMAGED, RunSource, open_source
 from pytest_mlrun.errors import StoreDamagedError
 from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.report.confusion import Confusion, evaluated_name, read_confusion
 from pytest_mlrun.report.plain import json_line
 from pytest_mlrun.report.run_screen import render_run
 
@@ -21,9 +22,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.write(json_line(record))
         return 0
     points, lost = _read_points(record, source)
-    lines = render_run(record, points, width=console.width, now_us=console.now_us, verbose=args.verbose)
+    confusions, unread = _read_confusions(record, source)
+    lines = render_run(record, points, confusions, width=console.width, now_us=console.now_us, verbose=args.verbose)
     for text, markup in lines:
         console.write(text, markup)
+    lost = lost or unread
     if lost is not None:
         console.write_error(lost)
         return DAMAGED
@@ -39,3 +42,20 @@ def _read_points(record: RunRecord, source: RunSource) -> tuple[dict[str, list[f
         except StoreDamagedError as error:  # the rest of the screen is still true
             lost = lost or error
     return points, lost
+
+
+def _read_confusions(record: RunRecord, source: RunSource) -> tuple[dict[str, Confusion], StoreDamagedError | None]:
+    found: dict[str, Confusion] = {}
+    lost: StoreDamagedError | None = None
+    for artifact in record.artifacts:
+        name = evaluated_name(artifact.name)
+        if name is None:
+            continue
+        try:
+            found[name] = read_confusion(source.read_artifact(record, artifact.name))
+        except StoreDamagedError as error:  # the rest of the screen is still true
+            lost = lost or error
+        except (ValueError, TypeError):
+            # Somebody's own file under such a name.
+            continue
+    return found, lost

@@ -130,6 +130,17 @@ class Recording:
                 self.ranged.update(
                     {name: known for name, known in definitions.items() if known is not None and has_range(known)}
                 )
+                self._describe_metrics({name: definitions[name] for name in fresh})
+
+    def _describe_metrics(self, definitions: Mapping[str, MetricDefinition | None]) -> None:
+        # mlrun.toml may say something else by the time that somebody asks whose number this was, and of what.
+        facts = {
+            f"metric.{name}": {"unit": known.unit, "owner": known.owner}
+            for name, known in definitions.items()
+            if known is not None and (known.unit or known.owner)
+        }
+        if facts:
+            self.write_context(facts)
 
     def open_channel(self, name: str) -> int:
         """Make one metric name durable and return its channel."""

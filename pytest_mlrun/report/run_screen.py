@@ -6,9 +6,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.report.confusion import Confusion, render_confusion
 from pytest_mlrun.report.facts import (
     count_of,
     describe_gates,
+    fact,
     is_bad,
     last_error_line,
     name_of,
@@ -33,13 +35,20 @@ _INDENT = "  "
 
 
 def render_run(
-    run: RunRecord, points: Mapping[str, Sequence[float]], *, width: int | None, now_us: int, verbose: bool = False
+    run: RunRecord,
+    points: Mapping[str, Sequence[float]],
+    confusions: Mapping[str, Confusion] | None = None,
+    *,
+    width: int | None,
+    now_us: int,
+    verbose: bool = False,
 ) -> list[Line]:
     """Return the lines of the screen.
 
     Args:
         run: The run.
         points: Series to values in logged order.
+        confusions: Confusion matrices by the name of what was evaluated.
         width: Terminal columns that a line may take; None for as many as it needs.
         now_us: Microseconds since the epoch.
         verbose: Whether to add the traceback and the whole context.
@@ -53,11 +62,13 @@ def render_run(
     sections = (
         ("params", _params(run, None if verbose else width)),
         ("metrics", _metrics(run, points, width)),
+        *((f"confusion of {name}", render_confusion(found, width)) for name, found in (confusions or {}).items()),
         ("gates", _gates(run)),
     )
     for title, body in sections:
         lines += _section(title, body)
     lines.append(("", {}))
+    lines += _labelled(_models(run))
     lines += _labelled(describe_pillars(run))
     lines += _section("artifacts", _artifacts(run, width))
     lines += _section("tags", [f"{name} = {value}" for name, value in run.tags.items()])
@@ -112,8 +123,9 @@ def _metrics(run: RunRecord, points: Mapping[str, Sequence[float]], width: int |
 
 
 def _metric(name: str, value: float, run: RunRecord, points: Sequence[float]) -> tuple[str, str, str, str, str]:
+    meaning = _meaning(run, name)
     if name not in run.series:
-        return name, show_number(value), "", "", ""
+        return name, show_number(value), "", meaning, ""
     count = count_of(run.series[name])
     finite = [point for point in points if point - point == 0]
     extremes = f"min {show_number(min(finite))}  max {show_number(max(finite))}" if finite else ""
@@ -123,8 +135,32 @@ def _metric(name: str, value: float, run: RunRecord, points: Sequence[float]) ->
         show_number(value),
         "1 point" if count == 1 else f"{count} points",
         sparkline(points, width=_CURVE),
-        f"{extremes}  {odd} not finite".strip() if odd else extremes,
+        "  ".join(part for part in (extremes, f"{odd} not finite" if odd else "", meaning) if part),
     )
+
+
+def _meaning(run: RunRecord, metric: str) -> str:
+    known = fact(run, f"metric.{metric}")
+    if not isinstance(known, dict):
+        return ""
+    return "  ·  ".join(str(known[part]) for part in ("unit", "owner") if known.get(part))
+
+
+def _models(run: RunRecord) -> Iterator[tuple[str, str]]:
+    for key in run.context:
+        known = fact(run, key)
+        if key.startswith("fit.") and isinstance(known, dict):
+            name = key.removeprefix("fit.")
+            yield "model", "  ·  ".join([*([name] if name != "model" else []), *_fit_parts(known)])
+
+
+def _fit_parts(known: dict[str, object]) -> Iterator[str]:
+    count, best_step = known.get("features"), known.get("best_step")
+    yield str(known.get("class", "unknown")).rpartition(".")[2]
+    yield "1 feature" if count == 1 else f"{count} features"
+    if best_step is not None:
+        yield f"best step {best_step}"
+    yield from (f"{name} {value}" for name, value in known.items() if name not in {"class", "features", "best_step"})
 
 
 def _gates(run: RunRecord) -> list[str]:

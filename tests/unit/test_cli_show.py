@@ -8,7 +8,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from sklearn.linear_model import LogisticRegression
 
+import pytest_mlrun
 from pytest_mlrun.cli import main
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.records.run import RunRecord
@@ -113,3 +115,42 @@ def test_lost_points_cost_the_curve_and_not_the_screen(
 def _text(stream: object) -> str:
     assert isinstance(stream, io.StringIO)
     return stream.getvalue()
+
+
+def test_show_prints_confusion_matrix_fit_unit_and_owner(
+    tmp_path: Path, make_console: MakeConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mlrun.toml").write_text('[metrics.revenue_eur]\nunit = "EUR a year"\nowner = "retention team"\n')
+    monkeypatch.chdir(tmp_path)
+    with pytest_mlrun.record(experiment="churn", name="priced") as run:
+        run.evaluate("val", [0, 0, 1, 1], [0.1, 0.9, 0.8, 0.7], metrics=["precision"])
+        run.log_metric("revenue_eur", 43926.7)
+        run.log_fit(LogisticRegression(class_weight="balanced").fit([[0.0], [1.0]], [0, 1]))
+    console = make_console(width=80)
+
+    code = main(["show", "priced"], console=console)
+
+    lines = _text(console.out).splitlines()
+    assert code == 0
+    assert "  revenue_eur     43930    EUR a year  ·  retention team" in lines
+    at = lines.index("confusion of val")
+    assert lines[at + 1 : at + 4] == [
+        "  true \\ predicted  0  1  recall",
+        "  0                 1  1   50.0%",
+        "  1                 0  2  100.0%",
+    ]
+    assert "model        LogisticRegression  ·  1 feature  ·  class_weight balanced" in lines
+
+
+def test_show_passes_over_somebodys_own_file_in_the_folder_of_matrices(
+    tmp_path: Path, make_console: MakeConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest_mlrun.record(experiment="churn", name="odd") as run:
+        run.log_dict({"matrix": [1, 2]}, "confusion/own.json")
+    console = make_console(width=80)
+
+    code = main(["show", "odd"], console=console)
+
+    assert code == 0
+    assert "confusion of" not in _text(console.out)
