@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib.metadata import PackageNotFoundError, version
@@ -62,6 +63,17 @@ def class_name_of(model: object) -> str:
 def is_from(model: object, root: str) -> bool:
     """Say whether an object's class, or one that it derives from, is of a package; nothing is imported."""
     return any(kind.__module__.partition(".")[0] == root for kind in type(model).__mro__)
+
+
+def plain_settings(settings: Mapping[str, object]) -> dict[str, object]:
+    """Return those settings that have a JSON form; what is code, such as a callback, has none."""
+    plain = {}
+    for name, value in settings.items():
+        try:
+            plain[name] = json.loads(json.dumps(value))
+        except (TypeError, ValueError):
+            continue
+    return plain
 
 
 def versions_of(*distributions: str) -> dict[str, str]:

@@ -6,7 +6,14 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from pytest_mlrun.integrations.encoded import LIGHTGBM, EncodedModel, class_name_of, is_from, versions_of
+from pytest_mlrun.integrations.encoded import (
+    LIGHTGBM,
+    EncodedModel,
+    class_name_of,
+    is_from,
+    plain_settings,
+    versions_of,
+)
 
 if TYPE_CHECKING:
     from lightgbm import Booster, LGBMModel
@@ -61,12 +68,7 @@ def decode(content: bytes) -> object:
 
 def _describe_wrapper(model: LGBMModel) -> dict[str, object] | None:
     classes = getattr(model, "classes_", None)
-    attributes = {}
-    for name, value in vars(model).items():
-        try:
-            attributes[name] = json.loads(json.dumps(value))
-        except (TypeError, ValueError):
-            continue
+    attributes = plain_settings(vars(model))
     own = {
         "wrapper": type(model).__name__,
         "best_iteration": model.booster_.best_iteration,

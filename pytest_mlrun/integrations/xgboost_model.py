@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from pytest_mlrun.integrations.encoded import XGBOOST, EncodedModel, class_name_of, is_from, versions_of
+from pytest_mlrun.integrations.encoded import XGBOOST, EncodedModel, class_name_of, is_from, plain_settings, versions_of
 
 if TYPE_CHECKING:
     from xgboost import Booster, XGBModel
@@ -27,7 +27,7 @@ def encode(model: Any) -> EncodedModel | None:
     elif name.rpartition(".")[2] in _WRAPPERS and name.startswith("xgboost."):
         # A copy: an attribute that is set on the caller's own model would stay there.
         booster = model.get_booster().copy()
-        own = {"wrapper": type(model).__name__, "params": _plain_params(model)}
+        own = {"wrapper": type(model).__name__, "params": plain_settings(_given(model))}
         booster.set_attr(**{_OWN_ATTRIBUTE: json.dumps(own)})
     else:
         return None
@@ -57,13 +57,9 @@ def decode(content: bytes) -> object:
     return model
 
 
-def _plain_params(model: XGBModel) -> dict[str, object]:
-    # What is code, such as a callback or an objective, has no JSON form; the trees do not need it to predict.
-    return {
-        name: value
-        for name, value in model.get_params().items()
-        if value is not None and isinstance(value, str | int | float | bool | list | dict)
-    }
+def _given(model: XGBModel) -> dict[str, object]:
+    # The trees need nothing that was left to XGBoost, or that has no JSON form, to predict.
+    return {name: value for name, value in model.get_params().items() if value is not None}
 
 
 def _version() -> str:

@@ -122,11 +122,12 @@ def xgboost_models() -> list[Any]:
         xgb.XGBClassifier(**few).fit(ROWS, np.digitize(ROWS[:, 0], [-0.5, 0.5])),
         xgb.XGBRegressor(**few).fit(ROWS, ROWS[:, 2]),
         xgb.XGBRFRegressor(**few).fit(ROWS, ROWS[:, 2]),
+        xgb.XGBClassifier(**few, callbacks=[xgb.callback.EvaluationMonitor()]).fit(ROWS, POSITIVE),
         early,
     ]
 
 
-@pytest.mark.parametrize("index", range(5))
+@pytest.mark.parametrize("index", range(6))
 def test_an_xgboost_wrapper_comes_back_usable_from_xgboosts_own_json(
     index: int, round_trip: Callable[..., Logged]
 ) -> None:
