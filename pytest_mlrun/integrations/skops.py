@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import zlib
 from importlib import import_module
 from typing import TYPE_CHECKING
 from zipfile import BadZipFile
@@ -62,7 +63,7 @@ def decode(content: bytes, artifact: Artifact, *, unsafe: bool, trusted: tuple[s
 
     try:
         found = skops.io.get_untrusted_types(data=content)
-    except BadZipFile as error:
+    except (BadZipFile, zlib.error) as error:
         raise ValueError(str(error)) from error
     refused = [] if unsafe else [name for name in found if name not in trusted and not _is_trusted(name)]
     if refused:
@@ -77,13 +78,16 @@ def decode(content: bytes, artifact: Artifact, *, unsafe: bool, trusted: tuple[s
 
 
 def _is_trusted(name: str) -> bool:
-    if name in _FRAMEWORKS or name.startswith(_FUNCTIONS_OF):
+    if name in _FRAMEWORKS:
         return True
     module, _, attribute = name.rpartition(".")
-    if not name.startswith(_CLASSES_OF) or not _CLOSED.isdisjoint(module.split(".")):
+    if not name.startswith((*_CLASSES_OF, *_FUNCTIONS_OF)) or not _CLOSED.isdisjoint(module.split(".")):
         return False
     try:
-        return isinstance(getattr(import_module(module), attribute, None), type)
+        found = getattr(import_module(module), attribute, None)
     except ImportError:
-        # skops will say which class this version of scikit-learn lacks.
+        # skops will say what this version of scikit-learn lacks.
         return False
+    # A module also has what it imported, such as os or partial: what counts is where the thing itself is defined.
+    homes = _CLASSES_OF if isinstance(found, type) else _FUNCTIONS_OF
+    return callable(found) and f"{getattr(found, '__module__', '')}.".startswith(homes)

@@ -21,6 +21,7 @@ def check_run(run: pytest_mlrun.Run) -> None:
     assert_type(run.data, Mapping[str, pytest_mlrun.Snapshot])
     assert_type(run.evaluate("val", [0], [0.5], metrics=["brier"]), dict[str, float])
     assert_type(run.log_model(object()), pytest_mlrun.Artifact)
+    assert_type(run.log_fit(object()), None)
     assert_type(run.assert_floor("auc", 0.5), pytest_mlrun.Verdict)
     assert_type(run.floor("auc", 0.5), Gate)
     with run.child(depth=1) as trial:
@@ -32,6 +33,7 @@ def check_store(store: Reader) -> None:
     assert_type(store.runs(), list[pytest_mlrun.RunRecord])
     assert_type(store.find("x"), pytest_mlrun.RunRecord)
     assert_type(pytest_mlrun.open_store(), Reader)
+    assert_type(pytest_mlrun.load_model("x", store=store), object)
 
 
 def check_record() -> None:

@@ -321,6 +321,33 @@ def test_a_function_that_a_skops_file_names_is_refused(function: str, round_trip
         round_trip(FunctionTransformer(getattr(import_module(module), name)).fit(ROWS))
 
 
+def test_what_a_trusted_module_only_imported_is_refused(round_trip: Callable[..., Logged]) -> None:
+    from sklearn.metrics import _scorer
+    from sklearn.preprocessing import FunctionTransformer
+
+    def posing() -> None:
+        """Written down as sklearn.metrics._scorer.partial, which is functools'."""
+
+    posing.__module__, posing.__name__, posing.__qualname__ = _scorer.__name__, "partial", "partial"
+
+    assert hasattr(_scorer, "partial")
+    with pytest.raises(pytest_mlrun.ArtifactError, match="names types that are not trusted") as refused:
+        round_trip(FunctionTransformer(posing).fit(ROWS))
+    assert "sklearn.metrics._scorer.partial" in str(refused.value)
+
+
+def test_a_function_that_scores_is_trusted(round_trip: Callable[..., Logged]) -> None:
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.metrics import fbeta_score, make_scorer
+    from sklearn.model_selection import GridSearchCV
+
+    model = GridSearchCV(LogisticRegression(), {"C": [0.1, 1.0]}, scoring=make_scorer(fbeta_score, beta=2))
+
+    _, loaded = round_trip(model.fit(ROWS, POSITIVE))
+
+    assert loaded.score(ROWS, POSITIVE) == model.score(ROWS, POSITIVE)
+
+
 @pytest.mark.parametrize(
     "media_type",
     [

@@ -400,3 +400,34 @@ def test_a_trial_that_raised_is_a_failed_run_and_the_search_goes_on_if_told_so(
         ("failed", "failed"),
         ("finished", "passed"),
     ]
+
+
+def test_a_hand_written_search_records_pruned_trials_too(
+    quiet_optuna: Any, run: pytest_mlrun.Run, story: Story
+) -> None:
+    with pytest.raises(quiet_optuna.TrialPruned), run.child(depth=3):
+        raise quiet_optuna.TrialPruned("no better than the median")
+
+    [child] = story.children()
+    assert (child.status, child.outcome, child.cause) == ("killed", "skipped", "")
+    assert child.cause_detail == "no better than the median"
+
+
+def test_a_closed_vocabulary_of_tags_stops_a_search_before_its_first_trial(
+    quiet_optuna: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "mlrun.toml").write_text('[naming.tags]\nteam = ["risk"]\n')
+    monkeypatch.chdir(tmp_path)
+    tried = []
+
+    def objective(trial: Any, run: pytest_mlrun.Run) -> float:
+        tried.append(trial)
+        return 0.0
+
+    with (
+        pytest.raises(pytest_mlrun.NamingError, match="best_trial"),
+        pytest_mlrun.record(experiment="search", store=tmp_path / "store") as run,
+    ):
+        pytest_mlrun.optuna.optimize(run, objective, n_trials=2)
+
+    assert tried == []

@@ -130,11 +130,13 @@ def test_an_outcome_names_its_cause(make_run: MakeRun) -> None:
     assert outcome_of(make_run(status="orphaned", outcome="", cause="unknown")) == "orphaned"
     assert outcome_of(make_run(status="killed", outcome="failed", cause="oom")) == "killed: oom"
     assert outcome_of(make_run(status="running", outcome="")) == "running"
+    assert outcome_of(make_run(status="killed", outcome="skipped")) == "skipped"
 
 
 def test_a_run_is_bad_if_training_or_its_test_went_wrong(make_run: MakeRun) -> None:
     assert not is_bad(make_run())
     assert not is_bad(make_run(outcome="skipped"))
+    assert not is_bad(make_run(status="killed", outcome="skipped"))
     assert is_bad(make_run(outcome="failed"))
     assert is_bad(make_run(status="orphaned", outcome=""))
 
