@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_mlrun.collection import check_scopes, check_spelling
 from pytest_mlrun.errors import MarkerError
 from pytest_mlrun.items import PIN_FIXTURES, RUN_FIXTURES, is_marked, is_refused
 
@@ -39,6 +40,8 @@ def check_function(metafunc: pytest.Metafunc) -> None:
                 next_step=f"write def {definition.name}(mlrun, …), or remove the marker",
             )
         return
+    check_spelling(definition, metafunc.config)
+    check_scopes(metafunc)
     if RUN_FIXTURES & taken and getattr(metafunc.function, "is_hypothesis_test", False):
         raise MarkerError(
             f"{definition.name}: @given cannot drive a training experiment",
