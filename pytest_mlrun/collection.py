@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from difflib import get_close_matches
-from typing import TYPE_CHECKING
+
+import pytest
 
 from pytest_mlrun.errors import MarkerError
-
-if TYPE_CHECKING:
-    import pytest
 
 # Fixtures of ours, and the scopes that a fixture which takes them may have.
 _SCOPES = {
@@ -19,24 +16,50 @@ _SCOPES = {
     "mlrun_clean_tree": ("function",),
     "mlrun_module": ("function", "class", "module"),
 }
+_CHECKED = pytest.StashKey[dict[int, pytest.Mark]]()
 _LIKE = 0.8
+_LONGEST = 7
 
 
-def check_spelling(definition: pytest.Item, config: pytest.Config) -> None:
-    """Refuse a mark that is nearly ``mlrun``: the experiment would be recorded without what the mark says.
+def check_marks(definition: pytest.Item, config: pytest.Config, *, experiment: bool) -> None:
+    """Check what the marks of a test function say, and that none is nearly ``mlrun``.
+
+    Args:
+        definition: The function, before it becomes items.
+        config: The pytest configuration.
+        experiment: Whether the function takes a run or a pin: what marks other functions have is not ours to judge.
 
     Raises:
-        MarkerError: If there is one, and nobody registered it.
+        MarkerError: If a marker has a wrong argument, or is misspelt: the experiment would be recorded without it.
     """
     for mark in definition.iter_markers():
-        if mark.name != "mlrun" and get_close_matches(mark.name.lower(), ["mlrun"], cutoff=_LIKE):
-            if mark.name == "mlrun_select" or mark.name in _registered(config):
-                continue
+        if mark.name == "mlrun":
+            _check_once(mark, definition, config)
+        elif experiment and _looks_like_ours(mark.name) and mark.name not in _registered(config):
             raise MarkerError(
                 f"{definition.name}: unknown marker {mark.name!r}; did you mean 'mlrun'?",
                 where=definition.nodeid,
                 next_step=f"write @pytest.mark.mlrun(…); if {mark.name} is yours, register it: markers = {mark.name}",
             )
+
+
+def _check_once(mark: pytest.Mark, definition: pytest.Item, config: pytest.Config) -> None:
+    # The mark of a module stands for a thousand functions; kept itself, because its id is free for others once it goes.
+    checked = config.stash.setdefault(_CHECKED, {})
+    if id(mark) not in checked:
+        from pytest_mlrun.rules.marker import read_marker
+
+        read_marker(mark.args, mark.kwargs, owner=getattr(definition, "originalname", None) or definition.name)
+        checked[id(mark)] = mark
+
+
+def _looks_like_ours(name: str) -> bool:
+    if len(name) > _LONGEST or not name.lower().startswith("m"):
+        return False
+    # Loaded when a mark comes near: most sessions have none.
+    from difflib import get_close_matches
+
+    return bool(get_close_matches(name.lower(), ["mlrun"], cutoff=_LIKE))
 
 
 def check_scopes(metafunc: pytest.Metafunc) -> None:

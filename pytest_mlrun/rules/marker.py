@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NoReturn, SupportsIndex, TypedDict, cast
 
 from pytest_mlrun.errors import MarkerError
-from pytest_mlrun.rules.naming import MAX_NAME_CHARS
+from pytest_mlrun.records.names import MAX_NAME_CHARS
 from pytest_mlrun.rules.suggest import did_you_mean
 
 MAX_SEED = 2**32 - 1

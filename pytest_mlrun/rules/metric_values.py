@@ -28,5 +28,7 @@ def _how_to_log(name: str, value: object) -> str:
     if isinstance(value, str):
         return f'pass a number: float(…); a text is a tag: mlrun.set_tag("{name}", …)'
     if hasattr(value, "__len__"):
-        return f'pass one number, such as its mean; a curve goes point by point: mlrun.log_metric("{name}", value, step)'
+        return (
+            f'pass one number, such as its mean; a curve goes point by point: mlrun.log_metric("{name}", value, step)'
+        )
     return "pass one number; a table goes to log_table, a text to set_tag"

@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from pytest_mlrun.errors import ArtifactError, MetricError, MlrunError, NamingError
+from pytest_mlrun.records.names import MAX_NAME_CHARS
 from pytest_mlrun.records.project import Naming
 from pytest_mlrun.rules.suggest import did_you_mean
 
-MAX_NAME_CHARS = 250
 MAX_TAG_CHARS = 8000
 RESERVED_PREFIX = "mlrun."
 _KEY = re.compile(r"[\w./\-:@ ]+")
