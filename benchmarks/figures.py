@@ -57,6 +57,12 @@ def paired_difference(values: Sequence[float], baseline: Sequence[float]) -> tup
     return (median(differences), *median_interval(differences))
 
 
+def paired_ratio(values: Sequence[float], baseline: Sequence[float]) -> tuple[float, float, float]:
+    """Return the median of the ratios taken round by round, and its 90 % interval."""
+    ratios = [value / other for value, other in zip(values, baseline, strict=True)]
+    return (median(ratios), *median_interval(ratios))
+
+
 def shuffled(items: Sequence[_Item], round_number: int) -> list[_Item]:
     """Return the items in the round's own order, always the same, so that none gains by its neighbour."""
     return random.Random(round_number).sample(items, len(items))

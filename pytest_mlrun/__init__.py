@@ -88,8 +88,10 @@ _HOMES = {
 
 def __getattr__(name: str) -> object:
     # pytest imports this package at every start, used or not: each name is loaded when somebody asks for it.
+    __tracebackhide__ = True
     if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        hint = "; take the mlrun fixture: it logs" if name.startswith(("log_", "set_tag", "start_run")) else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     if name in _NEIGHBOURS:
         return import_module(f"pytest_mlrun.integrations.{name}")
     return getattr(import_module(_HOMES.get(name, "pytest_mlrun.errors")), name)

@@ -25,6 +25,11 @@ def worker_name(config: pytest.Config) -> str | None:
     return str(_workerinput(config)["workerid"]) if is_worker(config) else None
 
 
+def worker_count(config: pytest.Config) -> int:
+    """Return how many processes run tests beside each other, this one included."""
+    return int(_workerinput(config).get("workercount", 1)) if is_worker(config) else 1
+
+
 def session_id_of(config: pytest.Config) -> str:
     """Return the session's id: the controller's, in a worker of a session that records."""
     from pytest_mlrun.records.identity import new_id

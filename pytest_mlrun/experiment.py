@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_mlrun.collection import check_marks, check_scopes
 from pytest_mlrun.errors import MarkerError
 from pytest_mlrun.items import PIN_FIXTURES, RUN_FIXTURES, is_marked, is_refused
 
@@ -27,10 +28,8 @@ def check_function(metafunc: pytest.Metafunc) -> None:
         MarkerError: If a marker has a wrong argument, or is written where it does nothing.
     """
     definition = metafunc.definition
-    markers = list(definition.iter_markers("mlrun"))
-    if markers:
-        read_marker_of(definition)
-    taken = (RUN_FIXTURES | PIN_FIXTURES) & set(metafunc.fixturenames)
+    taken = (RUN_FIXTURES | PIN_FIXTURES).intersection(metafunc.fixturenames)
+    check_marks(definition, metafunc.config, experiment=bool(taken))
     if not taken:
         if is_marked(definition):
             raise MarkerError(
@@ -39,6 +38,7 @@ def check_function(metafunc: pytest.Metafunc) -> None:
                 next_step=f"write def {definition.name}(mlrun, …), or remove the marker",
             )
         return
+    check_scopes(metafunc)
     if RUN_FIXTURES & taken and getattr(metafunc.function, "is_hypothesis_test", False):
         raise MarkerError(
             f"{definition.name}: @given cannot drive a training experiment",

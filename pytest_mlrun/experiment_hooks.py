@@ -40,6 +40,7 @@ def session_of(config: pytest.Config) -> ExperimentSession:
             config.stash[SETTINGS],
             session_id=_session_id(config),
             worker=distributed.worker_name(config),
+            workers=distributed.worker_count(config),
             held=distributed.is_held(config),
         )
     return config.stash[_SESSION]

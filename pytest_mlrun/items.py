@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 
 import pytest
 
@@ -11,6 +12,8 @@ PIN_FIXTURES = frozenset({"mlrun_seed", "mlrun_data", "mlrun_clean_tree"})
 _MARKERS = frozenset({"mlrun", "mlrun_select"})
 _ALL_FIXTURES = RUN_FIXTURES | PIN_FIXTURES | {"mlrun_store"}
 SKIPPED = "training experiment: run with --mlrun"
+# One for all: making it costs more than everything else that is done for a collected experiment.
+SKIP = pytest.mark.skip(reason=SKIPPED)
 
 
 def concerns_us(metafunc: pytest.Metafunc) -> bool:
@@ -61,3 +64,14 @@ def is_refused(item: pytest.Item) -> bool:
 def is_marked(node: pytest.Item | pytest.Collector) -> bool:
     """Whether the marker is written on the node itself."""
     return any(mark.name == "mlrun" for mark in node.own_markers)
+
+
+def only_skipped(reports: Mapping[str, Sequence[object]]) -> bool:
+    """Whether nothing ran because all that was selected are experiments, and nobody asked for them.
+
+    Args:
+        reports: Outcome to reports, as pytest's terminal reporter keeps them.
+    """
+    skipped = reports.get("skipped", ())
+    ran = any(reports.get(outcome) for outcome in ("passed", "failed", "error", "xfailed", "xpassed"))
+    return bool(skipped) and not ran and all(SKIPPED in str(getattr(report, "longrepr", "")) for report in skipped)

@@ -6,12 +6,12 @@ Every start of pytest imports this module, used or not: what only experiments ne
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from pytest_mlrun import hooks
-from pytest_mlrun.items import SKIPPED, concerns_us, is_experiment, is_refused, takes_fixture
+from pytest_mlrun.items import SKIP, concerns_us, is_experiment, is_refused, only_skipped, takes_fixture
 from pytest_mlrun.options import SETTINGS, add_options, read_settings
 
 if TYPE_CHECKING:
@@ -82,9 +82,15 @@ def pytest_itemcollected(item: pytest.Item) -> None:
         if item.get_closest_marker("mlrun") is None:
             item.add_marker(pytest.mark.mlrun)
         if not item.config.stash[SETTINGS].mlrun:
-            item.add_marker(pytest.mark.skip(reason=SKIPPED))
+            item.add_marker(SKIP)
     else:
         _register_hooks(item.config)
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    """Say how to run what was skipped, where nothing else was selected."""
+    if not config.stash[SETTINGS].mlrun and config.get_verbosity() >= 0 and only_skipped(terminalreporter.stats):
+        terminalreporter.write_line("nothing was trained: run these experiments with pytest --mlrun", yellow=True)
 
 
 def _register_hooks(config: pytest.Config) -> None:

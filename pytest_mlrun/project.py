@@ -103,7 +103,8 @@ def _parse(path: Path) -> Mapping[str, object]:
 
 def _read_data(name: str, table: _Table) -> DataSource:
     table.allow(
-        ("path", "keep", "role", "feature_view", "looks"), instead={"uri": "path", "source": "path", "url": "path"}
+        ("path", "keep", "role", "feature_view", "looks"),
+        instead=dict.fromkeys(("uri", "source", "url", "file", "filename", "location"), "path"),
     )
     if not re.fullmatch(r"[\w-]+", name):
         raise table.wrong("", f"data {name!r}: a name is made of letters, digits, '_' and '-'", "rename the section")

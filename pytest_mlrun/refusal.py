@@ -16,8 +16,9 @@ _BETWEEN = ("pluggy.", "_pytest.", "contextlib.")
 class Refusal(pytest.fail.Exception):  # type: ignore[misc, name-defined]
     """A failure that shows the text of an error of ours, and no traceback."""
 
-    # The short summary prints module and class before the text, and has little room.
+    # The short summary prints module and class before the text, and has little room: "mlrun: data 'churn' changed".
     __module__ = "builtins"
+    __qualname__ = "mlrun"
 
     def __init__(self, cause: MlrunError) -> None:
         super().__init__(str(cause), pytrace=False)

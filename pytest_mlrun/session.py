@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -38,6 +39,7 @@ class ExperimentSession:
         settings: The options in force.
         session_id: Shared by controller and workers.
         worker: Name of the xdist worker, if this is one.
+        workers: How many processes run tests beside each other.
         held: Whether a controller says when its tests that judge a winner may run.
 
     Attributes:
@@ -48,10 +50,18 @@ class ExperimentSession:
     """
 
     def __init__(
-        self, config: pytest.Config, settings: Settings, *, session_id: str, worker: str | None, held: bool
+        self,
+        config: pytest.Config,
+        settings: Settings,
+        *,
+        session_id: str,
+        worker: str | None,
+        workers: int,
+        held: bool,
     ) -> None:
         self._settings = settings
         self._worker = worker
+        self._workers = workers
         self._recorder = Recorder(settings.store, session_id=session_id, argv=(config.invocation_params.args))
         self.pins = Pins(settings, config.rootpath, self._recorder)
         self.selections = Selections(self._recorder, held=held)
@@ -85,9 +95,17 @@ class ExperimentSession:
                 plan = plan_item(function, self._settings, self.pins.project_of(item.path))
                 self._begin(item, plan_selection(plan, item, self._settings))
 
+    @cached_property
+    def _threads(self) -> int | None:
+        # When the first run begins, and not before: a session without experiments is left as it is.
+        from pytest_mlrun.pillars.threads import share_cores
+
+        return share_cores(self._workers)
+
     def _begin(self, node: pytest.Item | pytest.Collector, plan: RunPlan) -> Recording:
+        threads = self._threads
         node.stash[_RECORDING] = recording = self._recorder.begin(plan)
-        recording.write_context({"worker": self._worker, "nodeid": node.nodeid})
+        recording.write_context({"worker": self._worker, "threads": threads, "nodeid": node.nodeid})
         recording.verify_pillars()
         if plan.selection is not None:
             self._recorder.select(recording, plan.selection)

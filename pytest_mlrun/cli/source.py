@@ -78,6 +78,7 @@ def find_store(args: argparse.Namespace, console: Console) -> Path:
     """
     given = args.store or console.environ.get("PYTEST_MLRUN_STORE")
     if given:
+        _suggest_store(console.folder / given)
         return console.folder / given
     for folder in (console.folder, *console.folder.parents):
         if (folder / STORE_FOLDER).is_dir():
@@ -87,6 +88,24 @@ def find_store(args: argparse.Namespace, console: Console) -> Path:
         where=str(console.folder),
         next_step="record a first run: pytest --mlrun, or name a store: --store PATH",
     )
+
+
+def _suggest_store(path: Path) -> None:
+    """Refuse a path where nothing is, if it reads like the name of a store beside it.
+
+    Raises:
+        StoreError: Naming that store.
+    """
+    from pytest_mlrun.rules.suggest import did_you_mean
+
+    if path.exists() or not path.parent.is_dir():
+        return
+    stores = {store.parent.name for store in path.parent.glob("*/mlrun.json")}
+    hint = did_you_mean(path.name, sorted(stores))
+    if hint:
+        raise StoreError(
+            f"there is no run store in {path.name}{hint}", where=str(path), next_step="correct the path: --store PATH"
+        )
 
 
 def open_source(args: argparse.Namespace, console: Console) -> RunSource:

@@ -29,10 +29,18 @@ def find_snapshot(project: Project, name: str, *, shared: Shared | None) -> Snap
     from pytest_mlrun.store.remote import fetch_uri
 
     if name not in project.data:
+        if project.config_file is None:
+            raise DataError(
+                f"data {name!r} is not known: there is no mlrun.toml",
+                where=str(project.root),
+                next_step=f'write one: [data.{name}] path = "data/{name}.csv", then: pytest-mlrun data lock {name}',
+            )
+        hint = did_you_mean(name, tuple(project.data))
+        cure = f"add a section [data.{name}] with its path, then: pytest-mlrun data lock {name}"
         raise DataError(
-            f"data {name!r} is not in mlrun.toml{did_you_mean(name, tuple(project.data))}",
-            where=str(project.config_file or project.root / "mlrun.toml"),
-            next_step=f"add a section [data.{name}] with its path, then: pytest-mlrun data lock {name}",
+            f"data {name!r} is not in mlrun.toml{hint}",
+            where=str(project.config_file),
+            next_step=f"use that name, or {cure}" if hint else cure,
         )
     locked = read_lock(project.lock_file).get(name)
     return verify_snapshot(project.data[name], project.root, locked, cache=shared, fetch=fetch_uri)

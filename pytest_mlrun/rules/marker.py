@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, NoReturn, SupportsIndex, TypedDict, cast
 
 from pytest_mlrun.errors import MarkerError
-from pytest_mlrun.rules.naming import MAX_NAME_CHARS
+from pytest_mlrun.records.names import MAX_NAME_CHARS
 from pytest_mlrun.rules.suggest import did_you_mean
 
 MAX_SEED = 2**32 - 1
@@ -131,7 +131,7 @@ def _read(
     if args:
         raise MarkerError(
             f"{marker} takes no positional argument, found {args[0]!r}",
-            next_step=f"name it: {', '.join(readers)}",
+            next_step=f"name it, such as {_likely_key(args[0], readers)}={args[0]!r}; it takes: {', '.join(readers)}",
         )
     read: dict[str, object] = {}
     for key, value in kwargs.items():
@@ -145,6 +145,11 @@ def _read(
         except _WrongKindError as wanted:
             raise MarkerError(f"{marker}: {key} {wanted}", next_step=f"correct {key}") from None
     return read
+
+
+def _likely_key(value: object, readers: Mapping[str, _Reader]) -> str:
+    likely = "floors" if isinstance(value, Mapping) else "seed" if isinstance(value, int) else "experiment"
+    return likely if likely in readers else next(iter(readers))
 
 
 def _refuse_crossed(floors: Mapping[str, float], ceilings: Mapping[str, float], owner: str) -> None:

@@ -19,6 +19,16 @@ def as_float(name: str, value: SupportsFloat) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         raise MetricError(
-            f"metric {name!r} is not a number: {value!r} ({type(value).__name__})",
-            next_step="pass one number; a table goes to log_table, a text to set_tag",
+            f"metric {name!r} is not a number: {value!r:.60} ({type(value).__name__})",
+            next_step=_how_to_log(name, value),
         ) from None
+
+
+def _how_to_log(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return f'pass a number: float(…); a text is a tag: mlrun.set_tag("{name}", …)'
+    if hasattr(value, "__len__"):
+        return (
+            f'pass one number, such as its mean; a curve goes point by point: mlrun.log_metric("{name}", value, step)'
+        )
+    return "pass one number; a table goes to log_table, a text to set_tag"

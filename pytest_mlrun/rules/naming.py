@@ -7,10 +7,10 @@ from collections.abc import Iterable
 from fnmatch import fnmatchcase
 
 from pytest_mlrun.errors import ArtifactError, MetricError, MlrunError, NamingError
+from pytest_mlrun.records.names import MAX_NAME_CHARS
 from pytest_mlrun.records.project import Naming
 from pytest_mlrun.rules.suggest import did_you_mean
 
-MAX_NAME_CHARS = 250
 MAX_TAG_CHARS = 8000
 RESERVED_PREFIX = "mlrun."
 _KEY = re.compile(r"[\w./\-:@ ]+")
@@ -144,14 +144,17 @@ def check_artifact_name(name: str) -> None:
     Raises:
         ArtifactError: If it is empty, absolute, holds ``..``, a backslash or unprintable characters.
     """
+    if not isinstance(name, str):
+        raise ArtifactError(
+            f"an artifact's name must be text, found {type(name).__name__}",
+            next_step='the name comes last: mlrun.log_dict({"depth": 3}, "config.json")',
+        )
     reason = _fault_of_path(name)
     if reason:
         raise ArtifactError(f"artifact name {name!r} {reason}", next_step="name it such as plots/roc.png")
 
 
-def _fault_of_path(name: object) -> str:
-    if not isinstance(name, str):
-        return "is no text"
+def _fault_of_path(name: str) -> str:
     if not name.isprintable() or "\\" in name or len(name) > MAX_NAME_CHARS:
         return f"must be one line of 1 to {MAX_NAME_CHARS} characters without backslashes"
     if any(part in {"", ".", ".."} for part in name.split("/")) or re.match(r"[A-Za-z]:", name):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from string import Formatter
 
 from pytest_mlrun.errors import NamingError
-from pytest_mlrun.rules.naming import MAX_NAME_CHARS
+from pytest_mlrun.records.names import MAX_NAME_CHARS
 from pytest_mlrun.rules.params import read_param, show_param
 from pytest_mlrun.rules.suggest import did_you_mean
 

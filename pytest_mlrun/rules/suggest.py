@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from difflib import get_close_matches
 
 
 def did_you_mean(word: str, options: Iterable[str]) -> str:
@@ -13,6 +12,9 @@ def did_you_mean(word: str, options: Iterable[str]) -> str:
         word: What was written.
         options: What could have been meant.
     """
+    # Loaded when something is misspelt: every session that collects experiments imports this module.
+    from difflib import get_close_matches
+
     by_lower = {option.lower(): option for option in options}
     close = get_close_matches(word.lower(), list(by_lower), n=1, cutoff=0.6)
     return f"; did you mean {by_lower[close[0]]!r}?" if close else ""

@@ -43,7 +43,9 @@ def log_evaluation(recording: Recording, rows: Evaluation) -> dict[str, float]:
     from pytest_mlrun.rules.metrics import compute_metrics
 
     recording.refuse_if_closed()
-    y_true, y_out = np.asarray(rows.y_true), np.asarray(rows.y_out)
+    _check_split(rows.split)
+    y_true, y_out = _flat(np.asarray(rows.y_true)), _flat(np.asarray(rows.y_out))
+    _refuse_swapped(rows, y_true, y_out)
     scores = compute_metrics(rows.metrics, y_true, y_out, threshold=rows.threshold, labels=rows.labels)
     ids = np.arange(len(y_true)) if rows.row_ids is None else np.asarray(rows.row_ids)
     columns = {"row_id": ids, "y_true": y_true}
@@ -58,6 +60,34 @@ def log_evaluation(recording: Recording, rows: Evaluation) -> dict[str, float]:
         note_reused(recording, recording.selected, rows.split, plain)
     _store_confusion(recording, rows, y_true, y_out)
     return scores
+
+
+def _check_split(split: object) -> None:
+    if not isinstance(split, str):
+        raise MetricError(
+            f"evaluate takes the name of the split first, found {split!r:.40}",
+            next_step='write evaluate("val", y_true, y_score, metrics=["roc_auc"])',
+        )
+
+
+def _flat(array: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Return a single column, such as a data frame's, as the row that it means."""
+    return array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array  # noqa: PLR2004
+
+
+def _refuse_swapped(rows: Evaluation, y_true: NDArray[np.generic], y_out: NDArray[np.generic]) -> None:
+    """Refuse probabilities where the classes belong, and classes where the probabilities do."""
+    from pytest_mlrun.rules.metric_names import parse_metric
+
+    if all(parse_metric(name).family == "regression" for name in rows.metrics):
+        return
+    real = y_true.dtype.kind == "f" and bool((y_true % 1 != 0).any())
+    if real and y_out.ndim == 1 and y_out.dtype.kind in "biuUO":
+        raise MetricError(
+            "y_true holds real numbers and the predictions hold classes: are they swapped?",
+            where=f"evaluate({rows.split!r})",
+            next_step=f'write evaluate("{rows.split}", y_true, y_score, metrics=[…])',
+        )
 
 
 def _check_lengths(columns: dict[str, NDArray[np.generic]], count: int, split: str) -> None:

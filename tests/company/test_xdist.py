@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_mlrun.pillars.threads import VARIABLES, usable_cores
+
 if TYPE_CHECKING:
     from tests.conftest import Runs
 
@@ -116,3 +118,68 @@ def test_workers_of_a_session_that_records_nothing_are_left_alone(pytester: pyte
 
     result.assert_outcomes(passed=2, skipped=1)
     assert not (pytester.path / ".pytest_mlrun").exists()
+
+
+POOLS = """
+    import os, pathlib
+    import numpy
+    import pytest
+    from threadpoolctl import threadpool_info
+
+    @pytest.mark.parametrize("i", range(4))
+    def test_run({argument}):
+        import sklearn.ensemble
+        most = max(pool["num_threads"] for pool in threadpool_info())
+        pathlib.Path(f"seen-{{i}}").write_text(f"{{most}} {{os.environ.get('OMP_NUM_THREADS')}}")
+"""
+
+
+@pytest.fixture
+def undecided(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in VARIABLES:
+        monkeypatch.delenv(name, raising=False)
+
+
+def seen(pytester: pytest.Pytester) -> set[str]:
+    return {path.read_text() for path in pytester.path.glob("seen-*")}
+
+
+@pytest.mark.usefixtures("undecided")
+def test_the_threads_of_a_worker_are_its_share_of_the_cores(pytester: pytest.Pytester, stored_runs: Runs) -> None:
+    share = max(1, usable_cores() // 2)
+    pytester.makepyfile(POOLS.format(argument="mlrun, i"))
+
+    pytester.runpytest_subprocess("--mlrun", "-n", "2").assert_outcomes(passed=4)
+
+    assert seen(pytester) == {f"{share} {share}"}
+    assert {(run.context["threads"], run.context["env.threads"]) for run in stored_runs()} == {(f"{share}", f"{share}")}
+
+
+@pytest.mark.usefixtures("undecided")
+def test_who_decides_how_many_threads_there_are_is_obeyed(
+    pytester: pytest.Pytester, stored_runs: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    pytester.makepyfile(POOLS.format(argument="mlrun, i"))
+
+    pytester.runpytest_subprocess("--mlrun", "-n", "2").assert_outcomes(passed=4)
+
+    assert {text.split()[1] for text in seen(pytester)} == {"3"}
+    assert {run.context["threads"] for run in stored_runs()} == {"null"}
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("undecided")
+@pytest.mark.parametrize(
+    ("argument", "arguments"),
+    [("i", ["--mlrun", "-n", "2"]), ("mlrun_seed, i", ["--mlrun", "-n", "2"]), ("mlrun, i", ["--mlrun"])],
+    ids=["no experiment", "pins alone", "one process"],
+)
+def test_threads_are_left_alone_where_no_workers_run_experiments(
+    pytester: pytest.Pytester, argument: str, arguments: list[str]
+) -> None:
+    pytester.makepyfile(POOLS.format(argument=argument))
+
+    pytester.runpytest_subprocess(*arguments).assert_outcomes(passed=4)
+
+    assert {text.split()[1] for text in seen(pytester)} == {"None"}

@@ -113,7 +113,7 @@ def test_numbers_of_every_kind_are_metrics(
         ("mlrun.log_figure(3)", "not a figure: int has no savefig"),
         ("mlrun.log_dict({'a': object()}, 'a.json')", "artifact 'a.json' has no JSON form: object is not JSON"),
         ("mlrun.log_model(x for x in ())", "model generator cannot be stored*"),
-        ("mlrun.data['churn']", "data 'churn' is not in mlrun.toml"),
+        ("mlrun.data['churn']", "data 'churn' is not known: there is no mlrun.toml"),
         ("mlrun.assert_floor('x')", "the gate on 'x' has no bound"),
         ("mlrun.assert_all()", "assert_all was given no gate"),
     ],

@@ -19,6 +19,7 @@ ROOT = Path(__file__).resolve().parents[2]
 if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))  # last, so that an installed wheel stays the one that is tested
 
+from benchmarks import collection as collection_benchmark
 from benchmarks import logging as logging_benchmark
 from benchmarks import startup as startup_benchmark
 from benchmarks.comparison import (
@@ -35,6 +36,7 @@ from benchmarks.figures import (
     markdown_table,
     median_interval,
     paired_difference,
+    paired_ratio,
     shuffled,
 )
 from benchmarks.idle import (
@@ -469,6 +471,53 @@ def test_the_full_suite_has_as_many_tests_as_asked_for(tmp_path: Path) -> None:
     assert sum(source.count("def test_") for source in sources) == 45
 
 
+def test_collection_measures_a_thousand_experiments_in_functions_and_in_sweeps() -> None:
+    plan, _ = collection_benchmark.parse_arguments([])
+    functions, sweeps = collection_benchmark.make_suites(plan.tests).items()
+
+    assert (functions[0], functions[1].count("def test_")) == ("1000 functions", 50)
+    assert (sweeps[0], "range(10)" in sweeps[1], sweeps[1].count("def test_")) == ("20 sweeps of 50", True, 1)
+
+
+def test_experiments_that_cannot_be_shared_out_are_refused() -> None:
+    with pytest.raises(ValueError, match="150 tests are not 20 files of sweeps over 5 rates"):
+        collection_benchmark.make_suites(150)
+
+
+def test_a_ratio_is_taken_round_by_round() -> None:
+    assert paired_ratio([2.0, 3.0, 8.0], [1.0, 2.0, 4.0]) == (2.0, 1.5, 2.0)
+
+
+@pytest.mark.parametrize(("cpu_s", "word"), [(1.1, "met"), (1.11, "NOT MET")])
+def test_collection_may_cost_a_tenth_more(cpu_s: float, word: str) -> None:
+    times = {("sweeps", variant): Times([9.0], [1.0]) for variant in collection_benchmark.ARGUMENTS}
+    times["sweeps", collection_benchmark.SKIPPED] = Times([1.0], [cpu_s])
+
+    lines = collection_benchmark.judge(["sweeps"], times)
+
+    assert lines[0].startswith(f"- {word}: sweeps, pytest-mlrun: +1")
+    assert lines[1].startswith("- met: sweeps, pytest-mlrun, --mlrun: +0.0 %")
+
+
+@pytest.mark.slow
+def test_the_report_on_collection_comes_from_pytest_itself(tmp_path: Path) -> None:
+    json_file = tmp_path / "figures.json"
+    arguments = ["--tests", "100", "--reps", "1", "--core", "-1", "--json", str(json_file)]
+
+    done = subprocess.run(
+        [sys.executable, ROOT / "benchmarks" / "collection.py", *arguments],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+    assert done.returncode in {0, 1}, done.stderr
+    assert "| 20 sweeps of 5 | " in done.stdout
+    assert len(json.loads(json_file.read_text(encoding="utf-8"))["times"]) == 8
+
+
 def test_facts_name_the_machine_and_the_command() -> None:
     facts = {
         "cpu": "EPYC", "cores": 2, "memory_gib": 23.5, "system": "Linux 6", "python": "3.11.7", "file_system": "ext4",
@@ -503,7 +552,7 @@ except SystemExit:
 """
 
 
-@pytest.mark.parametrize("name", ["logging.py", "startup.py"])
+@pytest.mark.parametrize("name", ["collection.py", "logging.py", "startup.py"])
 def test_run_as_a_script_our_logging_file_does_not_stand_in_for_the_standard_module(name: str) -> None:
     folder = ROOT / "benchmarks"
 

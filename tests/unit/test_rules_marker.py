@@ -66,7 +66,7 @@ def test_positional_arguments_are_refused() -> None:
         read_marker(("churn",), {}, owner="test_gbm")
 
     assert caught.value.headline == "test_gbm: the mlrun marker takes no positional argument, found 'churn'"
-    assert caught.value.next_step.startswith("name it: experiment, data, seed, ")
+    assert caught.value.next_step.startswith("name it, such as experiment='churn'; it takes: experiment, data, ")
 
 
 @pytest.mark.parametrize(

@@ -166,7 +166,7 @@ def test_an_artifact_name_is_accepted(name: str) -> None:
         ("C:x", "artifact name 'C:x' must be a relative path without empty, '.' or '..' parts"),
         ("a\\b", r"artifact name 'a\\b' must be one line of 1 to 250 characters without backslashes"),
         ("a\nb", r"artifact name 'a\nb' must be one line of 1 to 250 characters without backslashes"),
-        (3, "artifact name 3 is no text"),
+        (3, "an artifact's name must be text, found int"),
     ],
 )
 def test_an_artifact_name_that_leads_out_of_a_folder_is_refused(name: str, reason: str) -> None:
