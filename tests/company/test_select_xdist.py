@@ -155,3 +155,20 @@ def test_without_mlrun_workers_announce_nothing(sweep: pytest.Pytester) -> None:
 
     result.assert_outcomes(passed=1, skipped=8)
     assert not sweep.path.joinpath(".pytest_mlrun").exists()
+
+
+@pytest.mark.slow
+def test_workers_branch_from_the_run_that_the_controller_found(sweep: pytest.Pytester, stored_runs: Runs) -> None:
+    sweep.runpytest_subprocess("--mlrun", timeout=60).assert_outcomes(passed=9)
+    (origin,) = (run for run in stored_runs() if run.name == "test_run[2]")
+
+    # Its own runs will answer to the name too.
+    result = sweep.runpytest_subprocess("--mlrun", "-n", "2", "--mlrun-from", "test_run[2]", timeout=60)
+    refused = sweep.runpytest_subprocess("--mlrun", "-n", "2", "--mlrun-from", origin.run_id, "test_d.py", timeout=60)
+
+    result.assert_outcomes(passed=3)
+    branched = [run for run in stored_runs() if "branched_from.run" in run.context]
+    assert {run.name for run in branched} == {"test_run[2]", "test_winner"}
+    assert {json.loads(run.context["branched_from.run"]) for run in branched} == {origin.run_id}
+    assert refused.ret == pytest.ExitCode.TESTS_FAILED
+    refused.stdout.fnmatch_lines(["--mlrun-from: no collected experiment has the params of test_run[[]2] (*)"])
