@@ -30,6 +30,11 @@ def worker_count(config: pytest.Config) -> int:
     return int(_workerinput(config).get("workercount", 1)) if is_worker(config) else 1
 
 
+def is_first_worker(config: pytest.Config) -> bool:
+    """Whether this is the worker that says what all would say."""
+    return worker_name(config) == "gw0"
+
+
 def session_id_of(config: pytest.Config) -> str:
     """Return the session's id: the controller's, in a worker of a session that records."""
     from pytest_mlrun.records.identity import new_id

@@ -99,7 +99,7 @@ def plan_item(item: pytest.Function, settings: Settings, project: Project) -> Ru
     # A required param may be logged by the body: whether it is there shows at the end.
     check_param_names(params, project.naming)
     case = item.callspec.id if hasattr(item, "callspec") else ""
-    test = f"{_relative(item.path, project.root)}::{_qualified_name(item)}"
+    test = identity_of(item, project)
     plan = _plan(item, settings, project)
     template = project.naming.run_names.get(plan.experiment, project.naming.run_name)
     return replace(
@@ -118,9 +118,14 @@ def plan_module(node: pytest.Collector, settings: Settings, project: Project) ->
 
 
 def seed_of(node: pytest.Item | pytest.Collector, settings: Settings) -> int:
-    """Return the seed that holds at a node: the closest marker's, else the option's."""
-    seed = read_marker_of(node).seed
-    return settings.seed if seed is None else seed
+    """Return the seed that holds at a node: that of a branch, else the closest marker's, else the option's."""
+    return _seed_and_source(read_marker_of(node), settings)[0]
+
+
+def identity_of(item: pytest.Item, project: Project) -> str:
+    """Return what names the test of an item's run, in every checkout: never its params."""
+    path = _relative(item.path, project.root)
+    return f"{path}::{_qualified_name(item)}" if "mlrun" in getattr(item, "fixturenames", ()) else path
 
 
 def describe_params(item: pytest.Function) -> dict[str, str]:
@@ -143,6 +148,7 @@ def _plan(node: pytest.Item | pytest.Collector, settings: Settings, project: Pro
 
     marker = read_marker_of(node)
     check_gates(marker, project)
+    seed, source = _seed_and_source(marker, settings)
     for key, value in marker.tags.items():
         check_tag(key, value, project.naming)
     return RunPlan(
@@ -152,17 +158,23 @@ def _plan(node: pytest.Item | pytest.Collector, settings: Settings, project: Pro
         test=node.nodeid,
         tags=marker.tags,
         data=marker.data,
-        seed=settings.seed if marker.seed is None else marker.seed,
-        seed_source="option" if marker.seed is None else "marker",
+        seed=seed,
+        seed_source=source,
         clean_tree="require" if settings.clean_tree or marker.clean_tree == "require" else "record",
         primary=marker.primary,
     )
+
+
+def _seed_and_source(marker: MarkerArguments, settings: Settings) -> tuple[int, str]:
+    if settings.branch_seed is not None:
+        return settings.branch_seed
+    return (settings.seed, "option") if marker.seed is None else (marker.seed, "marker")
 
 
 def _relative(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else path.name
 
 
-def _qualified_name(item: pytest.Function) -> str:
+def _qualified_name(item: pytest.Item) -> str:
     classes = [node.name for node in item.listchain() if isinstance(node, pytest.Class)]
-    return "::".join([*classes, item.originalname])
+    return "::".join([*classes, getattr(item, "originalname", item.name)])

@@ -57,11 +57,25 @@ class ExperimentHooks:
     # The outermost wrapper: pytest's own --failed-first and --new-first reorder after all others.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
-        """Put the tests that judge a winner after those that it is chosen from."""
+        """Keep the experiments of a branch, and put the tests that judge a winner after those it is chosen from."""
         result = yield
-        if self.config.stash[SETTINGS].mlrun:
+        settings = self.config.stash[SETTINGS]
+        if settings.branch_seed is not None:
+            self._keep_branches(items)
+        if settings.mlrun:
             items.sort(key=selects_winner)
         return result
+
+    def _keep_branches(self, items: list[pytest.Item]) -> None:
+        kept, left_out, refusal = session_of(self.config).keep_branches(items)
+        if refusal is not None and not distributed.is_worker(self.config):
+            raise pytest.UsageError(f"--mlrun-from: {refusal}")
+        if refusal is not None and distributed.is_first_worker(self.config):
+            # A worker that raised would be replaced, again and again.
+            self._troubles.note(f"--mlrun-from: {refusal}")
+        items[:] = kept
+        if left_out:
+            self.config.hook.pytest_deselected(items=left_out)
 
     # Before xdist tells the controller that this worker has collected.
     @pytest.hookimpl(tryfirst=True)

@@ -82,12 +82,14 @@ class HoldingScheduler:
             self._unsent = list(range(self._first, len(ids)))
         # Where a worker collected other selections, the scheduler inside sees them, and says so.
         same = ids[self._first :] == self._selections
-        self._inner.add_node_collection(self._workers[node], ids[: self._first] if same else ids)
         self._collected.add(node)
+        if not (same and self._alone):
+            self._inner.add_node_collection(self._workers[node], ids[: self._first] if same else ids)
 
     def schedule(self) -> None:
         """Distribute the tests, or give a new worker its part."""
-        self._inner.schedule()
+        if not self._alone:
+            self._inner.schedule()
         self._scheduled = True
 
     def mark_test_complete(self, node: Node, item_index: int, duration: float = 0) -> None:
@@ -144,17 +146,23 @@ class HoldingScheduler:
             for worker in list(self._workers.values()):
                 if not worker.shutting_down and worker.node in self._collected:
                     worker.shutdown()
-        if not self._released:
-            stopped = self._keeper is not None and self._keeper.shutting_down
-            if stopped or self._inner.has_pending:
-                return
-            self._released = True
-            self._release()
+        if self._inner.has_pending:
+            return
         if self._keeper is None:
             self._keeper = next((node for node in self._collected if self._is_free(node)), None)
-        if self._keeper is not None and not self._keeper.shutting_down:
-            self._send(len(self._unsent))
-            self._keeper.shutdown()
+        if self._keeper is None or self._keeper.shutting_down:
+            # The session was stopped, or a crashed worker is not replaced yet.
+            return
+        if not self._released:
+            self._released = True
+            self._release()
+        self._send(len(self._unsent))
+        self._keeper.shutdown()
+
+    @property
+    def _alone(self) -> bool:
+        """Whether there are only selections: xdist's schedulers expect no worker after an empty start."""
+        return self._scheduled and self._first == 0
 
     def _is_free(self, node: Node) -> bool:
         return bool(self._unsent) and node in self._workers and not node.shutting_down

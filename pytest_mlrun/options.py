@@ -51,6 +51,7 @@ OPTIONS = (
         "Folder of the run store; in a configuration file relative to the root directory.",
     ),
     Option("mlrun_experiment", "text", None, "NAME", "Record under this experiment, whatever the markers say."),
+    Option("mlrun_from", "text", None, "RUN", "Branch from a recorded run: its case, its seed, its data."),
     Option("mlrun_seed", "integer", 0, "N", "Seed of experiments whose marker gives none, from 0 to 4294967295."),
     Option("mlrun_clean_tree", "flag", False, None, "Refuse to train while the git tree has uncommitted changes."),
     Option("mlrun_junit", "flag", False, None, "Add each run's id, params and metrics to its JUnit test case."),
@@ -60,7 +61,13 @@ _INI_TYPES: Mapping[str, Literal["bool", "string", "int"]] = {"flag": "bool", "t
 
 
 class Settings(NamedTuple):
-    """The options in force."""
+    """The options in force.
+
+    Attributes:
+        from_run: The run to branch from, as it was named.
+        typed_seed: Whether the seed was typed or exported for this session, and is no default of the project.
+        branch_seed: Seed, and where it comes from, of all runs of a session that branches.
+    """
 
     mlrun: bool
     store: Path
@@ -68,6 +75,9 @@ class Settings(NamedTuple):
     seed: int
     clean_tree: bool
     junit: bool
+    from_run: str | None
+    typed_seed: bool
+    branch_seed: tuple[int, str] | None = None
 
 
 SETTINGS = pytest.StashKey[Settings]()
@@ -109,6 +119,8 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
         seed=seed,
         clean_tree=bool(values["mlrun_clean_tree"]),
         junit=bool(values["mlrun_junit"]),
+        from_run=None if values["mlrun_from"] is None else str(values["mlrun_from"]),
+        typed_seed=_is_typed(config, environ, "mlrun_seed"),
     )
 
 
@@ -117,13 +129,17 @@ def _store_path(config: pytest.Config, environ: Mapping[str, str], written: str)
         # An empty path would turn the current folder into the store.
         raise pytest.UsageError("--mlrun-store: expected a folder, found an empty path")
     # As shells do: what is typed or exported is relative to where one stands; what a file says, to that file's folder.
-    typed = config.getoption("mlrun_store", None) is not None or environ.get("PYTEST_MLRUN_STORE", "") != ""
+    typed = _is_typed(config, environ, "mlrun_store")
     base = config.invocation_params.dir if typed else config.rootpath
     path = base / Path(written).expanduser()
     if typed:
         # xdist hands the option to its workers, which may stand elsewhere.
         config.option.mlrun_store = str(path)
     return path
+
+
+def _is_typed(config: pytest.Config, environ: Mapping[str, str], key: str) -> bool:
+    return config.getoption(key, None) is not None or environ.get("PYTEST_" + key.upper(), "") != ""
 
 
 def _read(config: pytest.Config, environ: Mapping[str, str], option: Option) -> bool | str | int | None:

@@ -44,6 +44,10 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     config.addinivalue_line("markers", SELECT_MARKER)
     config.stash[SETTINGS] = settings = read_settings(config)
+    if settings.from_run is not None:
+        from pytest_mlrun.branching import begin_branch
+
+        config.stash[SETTINGS] = begin_branch(config, settings)
     if settings.mlrun:
         _register_hooks(config)
 

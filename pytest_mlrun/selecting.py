@@ -38,7 +38,9 @@ def check_selection(metafunc: pytest.Metafunc) -> None:
 
 def read_selection_of(node: pytest.Item | pytest.Collector) -> Selection | None:
     """Merge the node's ``mlrun_select`` markers, the closest winning per key; None where there is none."""
-    marks = list(node.iter_markers("mlrun_select"))
+    from pytest_mlrun.marks import closest_first
+
+    marks = list(closest_first(node, "mlrun_select"))
     if not marks:
         return None
     from pytest_mlrun.rules.marker import read_selection

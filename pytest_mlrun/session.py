@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
+from pytest_mlrun.branching import ORIGIN, check_data, keep_branches, refusal
 from pytest_mlrun.ending import Ending
 from pytest_mlrun.errors import MarkerError, MlrunError
 from pytest_mlrun.experiment import check_item, plan_item, plan_module, read_marker_of
@@ -65,6 +67,8 @@ class ExperimentSession:
         self._recorder = Recorder(settings.store, session_id=session_id, argv=(config.invocation_params.args))
         self.pins = Pins(settings, config.rootpath, self._recorder)
         self.selections = Selections(self._recorder, held=held)
+        self._origin = config.stash.get(ORIGIN, None)
+        self._left_out = 0
         self.results = SessionResults(settings, session_id=session_id, pins=self.pins)
         self.finished: list[RunRecord] = []
         self._item: pytest.Item | None = None
@@ -80,6 +84,19 @@ class ExperimentSession:
             MarkerError: If neither the marker nor a leaderboard says how.
         """
         choice_of(definition, self._settings, self.pins.project_of(definition.path))
+
+    def keep_branches(self, items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item], MlrunError | None]:
+        """Divide items into those that belong to the branch of this session and those left out.
+
+        Returns:
+            Both, and the error if no experiment belongs to it.
+        """
+        if self._origin is None:
+            return items, [], None
+        with refusing():
+            kept, left_out = keep_branches(items, self._origin, self.pins.project_of)
+            self._left_out = sum(is_experiment(item) for item in left_out)
+            return kept, left_out, None if kept else refusal(items, self._origin, self.pins.project_of)
 
     def begin(self, item: pytest.Item) -> None:
         """Begin the item's run, if it has one, and verify what it rests on."""
@@ -104,8 +121,12 @@ class ExperimentSession:
 
     def _begin(self, node: pytest.Item | pytest.Collector, plan: RunPlan) -> Recording:
         threads = self._threads
+        if self._origin is not None:
+            plan = replace(plan, context={**plan.context, **self._origin.context(left_out=self._left_out)})
         node.stash[_RECORDING] = recording = self._recorder.begin(plan)
         recording.write_context({"worker": self._worker, "threads": threads, "nodeid": node.nodeid})
+        if self._origin is not None:
+            check_data(self._origin, plan.project)
         recording.verify_pillars()
         if plan.selection is not None:
             self._recorder.select(recording, plan.selection)

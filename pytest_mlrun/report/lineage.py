@@ -20,16 +20,32 @@ def describe_lineage(run: RunRecord) -> Iterator[tuple[str, str]]:
     Args:
         run: The run.
     """
-    winner = fact(run, "selection.winner")
-    if winner is None:
+    origin = fact(run, "branched_from.run")
+    if origin is not None:
+        yield "branched", _join(f"from {_name_origin(run)}", str(fact(run, "branched_from.digest")))
+    if fact(run, "selection.winner") is None:
         return
     able, all_of, source = (fact(run, f"selection.{name}") for name in ("eligible", "candidates", "source"))
     yield "selected", _join(_name_winner(run), _rule_of(run))
-    yield "", f"of {all_of} runs of {_SOURCES.get(str(source), source)}, {able} of which could win"
+    yield "", f"{able} of {_count_runs(all_of)} of {_SOURCES.get(str(source), source)} could win"
     for split, rows, of in _evaluated(run):
         yield "rows", _tell_reused(split, rows, of) if rows else f"none of the {of} rows of {split!r} chose it"
     if not fact(run, "selection.labels"):
         yield "rows", f"unknown which rows chose it: evaluate did not compute {fact(run, 'selection.by')}"
+
+
+def branch_lines(runs: Sequence[RunRecord]) -> list[str]:
+    """Return the line that says which run a session branched from, if it did.
+
+    Args:
+        runs: Of one session.
+    """
+    branch = next((run for run in runs if "branched_from.run" in run.context), None)
+    if branch is None:
+        return []
+    seed, left_out = fact(branch, "rand.seed"), fact(branch, "branched_from.left_out")
+    others = f", {left_out} other experiment{'' if left_out == 1 else 's'} left out" if left_out else ""
+    return [f"branched from {_name_origin(branch)}, seed {seed}{others}"]
 
 
 def selection_lines(runs: Sequence[RunRecord]) -> list[str]:
@@ -40,7 +56,7 @@ def selection_lines(runs: Sequence[RunRecord]) -> list[str]:
     """
     return [
         f"{name_of(run)} judged {_name_winner(run)}: {_rule_of(run)}, {fact(run, 'selection.eligible')} of "
-        f"{fact(run, 'selection.candidates')} runs could win"
+        f"{_count_runs(fact(run, 'selection.candidates'))} could win"
         for run in runs
         if run.parent_id is None and fact(run, "selection.winner") is not None
     ]
@@ -74,6 +90,15 @@ def _tell_reused(split: str, rows: int, of: int) -> str:
 
 def _name_winner(run: RunRecord) -> str:
     return f"{fact(run, 'selection.winner_name')} ({str(fact(run, 'selection.winner'))[-_SHORT:]})"
+
+
+def _name_origin(run: RunRecord) -> str:
+    name, ref, experiment = (fact(run, f"branched_from.{key}") for key in ("name", "run", "experiment"))
+    return f"{name} ({str(ref)[-_SHORT:]}) of {experiment}"
+
+
+def _count_runs(number: object) -> str:
+    return "1 run" if number == 1 else f"{number} runs"
 
 
 def _rule_of(run: RunRecord) -> str:

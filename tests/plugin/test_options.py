@@ -6,6 +6,8 @@ import pytest
 
 from pytest_mlrun.options import OPTIONS, Option
 
+# The run that it names must be there: tests/plugin/test_branch.py.
+SETTABLE = [option for option in OPTIONS if option.key != "mlrun_from"]
 VALUES = {"flag": ("true", True), "text": ("written", "written"), "integer": ("7", 7)}
 PROBE = """
 def test_probe(pytestconfig):
@@ -37,7 +39,7 @@ def expected(option: Option, value: object) -> str:
     return f"{field_of(option)}={value!r}"
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.key)
+@pytest.mark.parametrize("option", SETTABLE, ids=lambda option: option.key)
 def test_the_environment_gives_it(settings, monkeypatch, option: Option) -> None:  # type: ignore[no-untyped-def]
     text, value = VALUES[option.kind]
     monkeypatch.setenv(option.variable, text)
@@ -45,7 +47,7 @@ def test_the_environment_gives_it(settings, monkeypatch, option: Option) -> None
     assert expected(option, value) in settings()
 
 
-@pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.key)
+@pytest.mark.parametrize("option", SETTABLE, ids=lambda option: option.key)
 @pytest.mark.parametrize("style", ["ini", "legacy-toml", "toml"])
 def test_the_configuration_gives_it(settings, pytester, option: Option, style: str) -> None:  # type: ignore[no-untyped-def]
     text, value = VALUES[option.kind]
@@ -60,7 +62,7 @@ def test_the_configuration_gives_it(settings, pytester, option: Option, style: s
     assert expected(option, value) in settings()
 
 
-@pytest.mark.parametrize("option", [row for row in OPTIONS if row.kind != "flag"], ids=lambda option: option.key)
+@pytest.mark.parametrize("option", [row for row in SETTABLE if row.kind != "flag"], ids=lambda option: option.key)
 def test_the_command_line_beats_the_environment_beats_the_configuration(  # type: ignore[no-untyped-def]
     settings, pytester, monkeypatch, option: Option
 ) -> None:

@@ -467,7 +467,7 @@ def test_the_summary_and_show_tell_reused_rows(pytester: pytest.Pytester) -> Non
     shown.stdout.fnmatch_lines(
         [
             "selected     test_sweep[[]0.9] (????????)  ·  lowest val_log_loss",
-            "             of 2 runs of its session, 2 of which could win",
+            "             2 of 2 runs of its session could win",
             "rows         REUSED: 3 of 6 rows of 'test' chose the winner: its score there is no test result",
         ],
         consecutive=True,

@@ -27,6 +27,10 @@ def check_run(run: pytest_mlrun.Run) -> None:
     with run.child(depth=1) as trial:
         assert_type(trial, pytest_mlrun.Run)
     assert_type(run.seeds(3), Iterator[pytest_mlrun.Run])
+    assert_type(run.winner, pytest_mlrun.Winner)
+    assert_type(run.winner.params, Mapping[str, object])
+    assert_type(run.winner.load_model(), object)
+    assert_type(run.winner.artifact("model.skops"), bytes)
 
 
 def check_store(store: Reader) -> None:
