@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.facts import (
     count_of,
@@ -33,7 +34,13 @@ _INDENT = "  "
 
 
 def render_run(
-    run: RunRecord, points: Mapping[str, Sequence[float]], *, width: int | None, now_us: int, verbose: bool = False
+    run: RunRecord,
+    points: Mapping[str, Sequence[float]],
+    *,
+    width: int | None,
+    now_us: int,
+    verbose: bool = False,
+    events: Sequence[Annotation] = (),
 ) -> list[Line]:
     """Return the lines of the screen.
 
@@ -43,6 +50,7 @@ def render_run(
         width: Terminal columns that a line may take; None for as many as it needs.
         now_us: Microseconds since the epoch.
         verbose: Whether to add the traceback and the whole context.
+        events: What was said about it after it ended, oldest first; the run's tags are those that follow from it.
     """
     lines: list[Line] = [
         (name_of(run), {"bold": True}),
@@ -61,6 +69,7 @@ def render_run(
     lines += _labelled(describe_pillars(run))
     lines += _section("artifacts", _artifacts(run, width))
     lines += _section("tags", [f"{name} = {value}" for name, value in run.tags.items()])
+    lines += _section("added later", [_event(event, now_us) for event in events])
     if verbose:
         lines += _section("context", [f"{name} = {text}" for name, text in run.context.items()])
         lines += _section("traceback", run.error.splitlines())
@@ -125,6 +134,12 @@ def _metric(name: str, value: float, run: RunRecord, points: Sequence[float]) ->
         sparkline(points, width=_CURVE),
         f"{extremes}  {odd} not finite".strip() if odd else extremes,
     )
+
+
+def _event(event: Annotation, now_us: int) -> str:
+    tags = ", ".join(f"{name} = {value}" for name, value in event.tags.items())
+    parts = (show_time(event.time_us, now_us=now_us), event.who, tags, f"note: {event.note}" if event.note else "")
+    return "  ".join(part for part in parts if part)
 
 
 def _gates(run: RunRecord) -> list[str]:

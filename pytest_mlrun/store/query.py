@@ -119,10 +119,19 @@ def _match_typed(values: npt.NDArray[np.generic], valid: Bools, comparison: Comp
 
 
 def _match_values(values: list[object], comparison: Comparison) -> Bools:
-    return np.fromiter((_holds(value, comparison) for value in values), dtype=np.bool_, count=len(values))
+    return np.fromiter((holds(value, comparison) for value in values), dtype=np.bool_, count=len(values))
 
 
-def _holds(value: object, comparison: Comparison) -> bool:
+def holds(value: object, comparison: Comparison) -> bool:
+    """Decide whether one value satisfies a comparison.
+
+    Args:
+        value: As stored, or None where the run has none.
+        comparison: The comparison.
+
+    Returns:
+        Whether it does; nothing and NaN satisfy none.
+    """
     if value is None or value != value:  # noqa: PLR0124 - NaN satisfies nothing
         return False
     wanted = comparison.value
