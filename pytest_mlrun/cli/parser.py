@@ -33,6 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_top(verbs)
     _add_show(verbs)
     _add_diff(verbs)
+    _add_curves(verbs)
     _add_tag(verbs)
     _add_data(verbs)
     _add_naming(verbs)
@@ -99,6 +100,14 @@ def _add_diff(verbs: _Verbs[_Parser]) -> None:
     verb = _add_verb(verbs, "diff", "Say in what runs differ, pillar by pillar; exit 1 if they do", example)
     verb.add_argument("refs", metavar="RUN", nargs="+", help=f"{_RUN}; one alone is compared with the one before it")
     verb.add_argument("-v", "--verbose", action="store_true", help="also what is equal")
+    _add_json(verb)
+
+
+def _add_curves(verbs: _Verbs[_Parser]) -> None:
+    example = "pytest-mlrun curves train_loss,val_loss 876cb0de 7df730f6"
+    verb = _add_verb(verbs, "curves", "Draw the series of runs over each other", example)
+    verb.add_argument("metrics", metavar="METRIC", help="a metric with steps, or several joined by commas")
+    verb.add_argument("refs", metavar="RUN", nargs="+", help=_RUN)
     _add_json(verb)
 
 
