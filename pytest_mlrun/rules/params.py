@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from typing import cast
 
 from pytest_mlrun.errors import ParamError
+from pytest_mlrun.records.comparable import comparable_value
 from pytest_mlrun.rules.values import JSON, UndescribableError, describe_value
 
 MAX_TEXT_CHARS = 6000
@@ -54,15 +56,7 @@ def comparable_param(text: str) -> JSON:
     Args:
         text: JSON text of the param.
     """
-    plain: JSON = json.loads(text)
-    match plain:
-        case {"$f": str(word)}:
-            return _FLOATS[word]
-        case {"$estimator": name} | {"$object": name} | {"$callable": name} | {"$enum": name} | {"$id": name}:
-            return name
-        case {"$date": written} | {"$decimal": written}:
-            return written
-    return plain
+    return cast("JSON", comparable_value(json.loads(text)))
 
 
 def estimator_params(text: str | None) -> tuple[str, dict[str, str]] | None:
