@@ -104,7 +104,7 @@ def _identity(run: RunRecord) -> Iterator[tuple[str, str]]:
 
 
 def _params(run: RunRecord, width: int | None) -> list[str]:
-    rows = [(name, show_param(text, width=400)) for name, text in run.params.items()]
+    rows = [(name, show_param(text, width=400, whole=True)) for name, text in run.params.items()]
     return _table([Column("", cut="middle"), Column("", cut="end")], rows, width)
 
 

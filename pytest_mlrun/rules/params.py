@@ -71,14 +71,16 @@ def estimator_params(text: str | None) -> tuple[str, dict[str, str]] | None:
     return None
 
 
-def show_param(text: str, *, width: int = 40) -> str:
-    """Return a short form for tables: ``0.05``, ``gini``, ``Ridge(alpha=1.0)``, ``sha256:5f3a91…``.
+def show_param(text: str, *, width: int = 40, whole: bool = False) -> str:
+    """Return a short form for tables: ``0.05``, ``gini``, ``Ridge(alpha=0.5)``, ``sha256:5f3a91…``.
 
     Args:
         text: JSON text of the param.
         width: Longest result, in characters.
+        whole: Whether an estimator shows the params that it has by default, too.
     """
-    shown = _show(json.loads(text), 0)
+    plain: JSON = json.loads(text)
+    shown = _show(plain if whole else _without_defaults(plain), 0)
     return shown if len(shown) <= width else shown[: width - 1] + "…"
 
 
@@ -93,6 +95,20 @@ def _read(plain: JSON) -> JSON:
     if set(plain) == {"$f"}:
         return _FLOATS[str(plain["$f"])]
     return {key[1:] if key.startswith("$$") else key: _read(item) for key, item in plain.items()}
+
+
+def _without_defaults(plain: JSON) -> JSON:
+    if isinstance(plain, list):
+        return [_without_defaults(item) for item in plain]
+    if not isinstance(plain, dict):
+        return plain
+    match plain:
+        case {"$estimator": name, "params": dict(params), "given": list(given)}:
+            return {
+                "$estimator": name,
+                "params": {key: _without_defaults(params[key]) for key in params if key in given},
+            }
+    return {key: _without_defaults(item) for key, item in plain.items()}
 
 
 def _show(plain: JSON, depth: int) -> str:
