@@ -128,7 +128,7 @@ def choose_winner(candidates: Sequence[Candidate], choice: Choice, *, source: st
 def _reason_against(run: RunRecord, choice: Choice) -> str:
     if not can_win(run):
         word = run.outcome if run.status in {"finished", "failed"} else run.status
-        return f"{word}: {run.cause}" if run.cause not in {"", "unknown"} else word
+        return f"{word}: {run.cause}" if run.cause not in {"", "unknown", word} else word
     if choice.by not in run.metrics:
         return f"has no {choice.by}"
     if math.isnan(run.metrics[choice.by]):
