@@ -31,6 +31,8 @@ Line: TypeAlias = tuple[str, dict[str, bool]]
 _LABEL = 13
 _CURVE = 24
 _INDENT = "  "
+_FEW_CHARS = 800
+_MOST_CHARS = 20_000
 
 
 def render_run(
@@ -59,7 +61,7 @@ def render_run(
     lines += [(f"{'error':<{_LABEL}}{last_error_line(run)}", {"red": True})] if run.error else []
     lines += _labelled(_identity(run))
     sections = (
-        ("params", _params(run, None if verbose else width)),
+        ("params", _params(run, most_chars=_MOST_CHARS if verbose else _FEW_CHARS)),
         ("metrics", _metrics(run, points, width)),
         ("gates", _gates(run)),
     )
@@ -103,9 +105,10 @@ def _identity(run: RunRecord) -> Iterator[tuple[str, str]]:
     yield from describe_lineage(run)
 
 
-def _params(run: RunRecord, width: int | None) -> list[str]:
-    rows = [(name, show_param(text, width=400, whole=True)) for name, text in run.params.items()]
-    return _table([Column("", cut="middle"), Column("", cut="end")], rows, width)
+def _params(run: RunRecord, *, most_chars: int) -> list[str]:
+    # Never cut to the width: this is where every param of an estimator is read. Long lines are wrapped.
+    rows = [(name, show_param(text, width=most_chars, whole=True)) for name, text in run.params.items()]
+    return _table([Column(""), Column("")], rows, None)
 
 
 def _metrics(run: RunRecord, points: Mapping[str, Sequence[float]], width: int | None) -> list[str]:
