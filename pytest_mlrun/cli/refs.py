@@ -9,6 +9,7 @@ from pytest_mlrun.cli.source import RunSource
 from pytest_mlrun.errors import RunNotFoundError
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.facts import show_time
+from pytest_mlrun.rules.suggest import did_you_mean
 
 _BEFORE = re.compile(r"(?P<name>.+)~(?P<count>\d{1,6})")
 _NAMED = 3
@@ -67,7 +68,7 @@ def _find_before(ref: str, source: RunSource) -> RunRecord:
     parts = _BEFORE.fullmatch(ref)
     family = source.find_all(parts["name"]) if parts else []
     if parts is None or not family:
-        return source.find(ref)  # which says that there is none
+        return _suggest(ref, source)
     before = int(parts["count"])
     if before >= len(family):
         raise RunNotFoundError(
@@ -75,3 +76,13 @@ def _find_before(ref: str, source: RunSource) -> RunRecord:
             next_step="list the runs: pytest-mlrun runs",
         )
     return family[-1 - before]
+
+
+def _suggest(ref: str, source: RunSource) -> RunRecord:
+    try:
+        return source.find(ref)
+    except RunNotFoundError as error:
+        guess = did_you_mean(ref, {run.name for run in source.runs()})
+        raise RunNotFoundError(
+            f"{error.headline}{guess}", details=error.details, where=error.where, next_step=error.next_step
+        ) from None
