@@ -61,13 +61,13 @@ class SessionResults:
 
     def write_summary(self, reporter: pytest.TerminalReporter, *, verbosity: int) -> None:
         """Write the table of this session's runs."""
+        from pytest_mlrun.records.project import Goals
         from pytest_mlrun.report.terminal import render_summary
 
         if not self._runs:
             return
         projects = self._known_projects()
         leaderboards = {name: board for project in projects for name, board in project.leaderboards.items()}
-        goals = {name: metric.goal for project in projects for name, metric in project.metrics.items() if metric.goal}
         lines = render_summary(
             self._runs,
             verbosity=verbosity,
@@ -75,7 +75,7 @@ class SessionResults:
             leaderboards=leaderboards,
             store_path=self._settings.store,
             recovered=self._recovered,
-            goals=goals,
+            goals=Goals(*projects),
         )
         if lines:
             reporter.section("training runs")

@@ -69,6 +69,7 @@ def choice_of(node: pytest.Item | pytest.Collector, settings: Settings, project:
     Raises:
         MarkerError: If the rule is not complete.
     """
+    from pytest_mlrun.records.project import Goals
     from pytest_mlrun.rules.selection import resolve_choice
 
     asked = read_selection_of(node)
@@ -81,7 +82,7 @@ def choice_of(node: pytest.Item | pytest.Collector, settings: Settings, project:
         experiment=settings.experiment or written,
         written=written,
         leaderboards=project.leaderboards,
-        goals={name: metric.goal for name, metric in project.metrics.items() if metric.goal is not None},
+        goals=Goals(project),
         owner=getattr(node, "originalname", node.name),
     )
 

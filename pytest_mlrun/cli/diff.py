@@ -8,11 +8,10 @@ from collections.abc import Sequence
 from pytest_mlrun.cli.code_changes import describe_commits, describe_patch
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.evidence import read_evidence
-from pytest_mlrun.cli.leaderboards import find_projects
+from pytest_mlrun.cli.leaderboards import find_goals
 from pytest_mlrun.cli.refs import find_earlier, find_run
 from pytest_mlrun.cli.source import RunSource, open_source, warn_of_damage
 from pytest_mlrun.errors import QueryError
-from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.comparison import Legend, json_lines, letters_of, render_comparison
 from pytest_mlrun.rules.comparison import Aspect, compare
@@ -22,7 +21,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Run ``pytest-mlrun diff``."""
     source = open_source(args, console)
     runs = _find_runs(args.refs, source, console)
-    aspects = compare([read_evidence(record, source, console) for record in runs], goals=_find_goals(runs, console))
+    aspects = compare([read_evidence(record, source, console) for record in runs], goals=find_goals(runs, console))
     differ = [aspect for aspect in aspects if not aspect.same]
     if args.json:
         console.write_all(json_lines(aspects if args.verbose else differ, runs))
@@ -45,15 +44,6 @@ def _find_runs(refs: Sequence[str], source: RunSource, console: Console) -> list
             next_step="name it once to compare it with the run of its name before it, or NAME~1 for that one",
         )
     return runs
-
-
-def _find_goals(runs: Sequence[RunRecord], console: Console) -> dict[str, Goal]:
-    goals: dict[str, Goal] = {}
-    for project in find_projects(runs, console):
-        for name, metric in project.metrics.items():
-            if metric.goal is not None:
-                goals.setdefault(name, metric.goal)
-    return goals
 
 
 def _code_lines(

@@ -7,25 +7,43 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from pytest_mlrun.cli.console import Console
-from pytest_mlrun.records.project import Project
+from pytest_mlrun.records.project import Goals, Leaderboard, Project
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.standing import Standing, standing_of
 
 
 def find_standing(experiment: str, runs: Sequence[RunRecord], console: Console) -> Standing | None:
-    """Return an experiment's leaderboard, or None where no ``mlrun.toml`` defines it.
+    """Return how an experiment is ranked, or None where no ``mlrun.toml`` says it.
 
     Args:
         experiment: Its name.
         runs: Runs of it; the latest one says where it was recorded.
         console: Surroundings.
     """
-    for project in find_projects(runs, console):
-        board = project.leaderboards.get(experiment)
-        if board is not None:
-            goals = {name: metric.goal for name, metric in project.metrics.items() if metric.goal is not None}
-            return standing_of(board, goals)
-    return None
+    board = find_board(experiment, runs, console)
+    return None if board is None else standing_of(board, find_goals(runs, console))
+
+
+def find_board(experiment: str, runs: Sequence[RunRecord], console: Console) -> Leaderboard | None:
+    """Return the leaderboard of an experiment, of the nearest ``mlrun.toml`` that has one.
+
+    Args:
+        experiment: Its name.
+        runs: Runs of it.
+        console: Surroundings.
+    """
+    boards = (project.leaderboards.get(experiment) for project in find_projects(runs, console))
+    return next((board for board in boards if board is not None), None)
+
+
+def find_goals(runs: Sequence[RunRecord], console: Console) -> Goals:
+    """Return which metrics should be high and which low, as the projects of some runs declare it.
+
+    Args:
+        runs: The runs.
+        console: Surroundings.
+    """
+    return Goals(*find_projects(runs, console))
 
 
 def find_projects(runs: Sequence[RunRecord], console: Console) -> Iterator[Project]:

@@ -33,6 +33,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_top(verbs)
     _add_show(verbs)
     _add_diff(verbs)
+    _add_curves(verbs)
+    _add_tag(verbs)
     _add_data(verbs)
     _add_naming(verbs)
     _add_verify(verbs)
@@ -98,6 +100,23 @@ def _add_diff(verbs: _Verbs[_Parser]) -> None:
     verb = _add_verb(verbs, "diff", "Say in what runs differ, pillar by pillar; exit 1 if they do", example)
     verb.add_argument("refs", metavar="RUN", nargs="+", help=f"{_RUN}; one alone is compared with the one before it")
     verb.add_argument("-v", "--verbose", action="store_true", help="also what is equal")
+    _add_json(verb)
+
+
+def _add_curves(verbs: _Verbs[_Parser]) -> None:
+    example = "pytest-mlrun curves train_loss,val_loss 876cb0de 7df730f6"
+    verb = _add_verb(verbs, "curves", "Draw the series of runs over each other", example)
+    verb.add_argument("metrics", metavar="METRIC", help="a metric with steps, or several joined by commas")
+    verb.add_argument("refs", metavar="RUN", nargs="+", help=_RUN)
+    _add_json(verb)
+
+
+def _add_tag(verbs: _Verbs[_Parser]) -> None:
+    example = "pytest-mlrun tag 9f3a01bc stage=candidate --note 'best of the sweep'"
+    verb = _add_verb(verbs, "tag", "Add tags and a note to a run, whose row stays as it is", example)
+    verb.add_argument("ref", metavar="RUN", help=_RUN)
+    verb.add_argument("tags", metavar="KEY=VALUE", nargs="*", help="a tag; counts until it is set again")
+    verb.add_argument("--note", metavar="TEXT", default="", help="why")
     _add_json(verb)
 
 

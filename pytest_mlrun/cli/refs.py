@@ -68,7 +68,7 @@ def _find_before(ref: str, source: RunSource) -> RunRecord:
     parts = _BEFORE.fullmatch(ref)
     family = source.find_all(parts["name"]) if parts else []
     if parts is None or not family:
-        return _find_none(ref, source)
+        return _suggest(ref, source)
     before = int(parts["count"])
     if before >= len(family):
         raise RunNotFoundError(
@@ -78,9 +78,11 @@ def _find_before(ref: str, source: RunSource) -> RunRecord:
     return family[-1 - before]
 
 
-def _find_none(ref: str, source: RunSource) -> RunRecord:
+def _suggest(ref: str, source: RunSource) -> RunRecord:
     try:
         return source.find(ref)
     except RunNotFoundError as error:
-        hint = did_you_mean(ref, {run.name for run in source.runs()})
-        raise RunNotFoundError(f"{error.headline}{hint}", where=error.where, next_step=error.next_step) from error
+        guess = did_you_mean(ref, {run.name for run in source.runs()})
+        raise RunNotFoundError(
+            f"{error.headline}{guess}", details=error.details, where=error.where, next_step=error.next_step
+        ) from None

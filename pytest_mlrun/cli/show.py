@@ -10,7 +10,7 @@ from pytest_mlrun.cli.source import DAMAGED, RunSource, open_source
 from pytest_mlrun.errors import StoreDamagedError
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.confusion import Confusion, evaluated_name, read_confusion
-from pytest_mlrun.report.plain import json_line
+from pytest_mlrun.report.plain import json_line, plain_event
 from pytest_mlrun.report.run_screen import render_run
 
 
@@ -18,12 +18,21 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Run ``pytest-mlrun show``."""
     source = open_source(args, console)
     record = find_run(args.ref, source, console)
+    events = source.annotations(record.run_id)
     if args.json:
-        console.write(json_line(record))
+        console.write(json_line(record, extra={"annotations": [plain_event(event) for event in events]}))
         return 0
     points, lost = _read_points(record, source)
     confusions, unread = _read_confusions(record, source)
-    lines = render_run(record, points, confusions, width=console.width, now_us=console.now_us, verbose=args.verbose)
+    lines = render_run(
+        record,
+        points,
+        confusions,
+        events=events,
+        width=console.width,
+        now_us=console.now_us,
+        verbose=args.verbose,
+    )
     for text, markup in lines:
         console.write(text, markup)
     lost = lost or unread

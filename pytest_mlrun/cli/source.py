@@ -10,6 +10,7 @@ from typing import Protocol
 
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.errors import StoreError, StoreWriteError
+from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.names import STORE_FOLDER
 from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.query import Comparison
@@ -45,6 +46,10 @@ class RunSource(Protocol):
 
     def find_all(self, ref: str) -> list[RunRecord]:
         """Return the runs that answer to an id or a name, oldest first."""
+        ...
+
+    def annotations(self, run_id: str) -> tuple[Annotation, ...]:
+        """Return what was said about a run after it ended, oldest first."""
         ...
 
     def series(self, run_id: str, name: str) -> Points:
@@ -133,7 +138,7 @@ def open_source(args: argparse.Namespace, console: Console) -> RunSource:
 
 
 def warn_of_damage(source: RunSource, console: Console) -> int:
-    """Say which files could not be read: what was shown before is not everything.
+    """Say which files could not be read: runs, or tags of runs, are missing in what was shown before.
 
     Args:
         source: The store.
@@ -146,5 +151,5 @@ def warn_of_damage(source: RunSource, console: Console) -> int:
     if not damaged:
         return 0
     more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
-    console.note(f"warning: runs are missing here: {damaged[0]}{more} cannot be read. See: pytest-mlrun verify")
+    console.note(f"warning: not everything is shown: {damaged[0]}{more} cannot be read. See: pytest-mlrun verify")
     return DAMAGED

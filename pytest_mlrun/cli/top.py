@@ -8,17 +8,15 @@ import shlex
 from collections.abc import Sequence
 
 from pytest_mlrun.cli.console import Console
-from pytest_mlrun.cli.leaderboards import find_projects, find_standing
+from pytest_mlrun.cli.leaderboards import find_board, find_goals
 from pytest_mlrun.cli.source import open_source, warn_of_damage
 from pytest_mlrun.errors import QueryError
-from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.plain import json_line
 from pytest_mlrun.report.run_table import Selection, choose_metrics, lay_out_runs
 from pytest_mlrun.report.standing import Standing
 from pytest_mlrun.report.table import clean_text, wrap_text
-from pytest_mlrun.rules.goals import default_goal
-from pytest_mlrun.rules.leaderboard import matches
+from pytest_mlrun.rules.leaderboard import can_win, complete_rule, matches
 from pytest_mlrun.rules.suggest import did_you_mean
 from pytest_mlrun.rules.where import parse_where
 
@@ -46,40 +44,28 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
 
 def _choose_standing(args: argparse.Namespace, runs: Sequence[RunRecord], console: Console) -> Standing:
-    board = find_standing(args.experiment, runs, console)
+    board = find_board(args.experiment, runs, console)
+    rule = complete_rule(board, find_goals(runs, console), by=args.by, goal=args.goal, where=args.where)
     logged = list(dict.fromkeys(name for record in runs for name in record.metrics))
-    if args.by is None and board is None:
+    if not rule.by:
         raise QueryError(
             f"nothing says which metric ranks {args.experiment!r}",
             details=(f"its runs log: {', '.join(logged) or 'no metrics'}",),
             next_step=f'--by METRIC, or in mlrun.toml: [leaderboard.{args.experiment}] by = "…"',
         )
-    same = board is not None and args.by in {None, board.by}
-    by = board.by if board is not None and same else args.by
-    if by not in logged:
+    if rule.by not in logged:
         raise QueryError(
-            f"no run of {args.experiment!r} has a metric {by!r}{did_you_mean(by, logged)}",
+            f"no run of {args.experiment!r} has a metric {rule.by!r}{did_you_mean(rule.by, logged)}",
             details=(f"its runs log: {', '.join(logged) or 'no metrics'}",),
             next_step="--by one of them",
         )
-    # A leaderboard is one rule: ranking by another metric does not inherit its constraint.
-    inherited = board.where if board is not None and same else ""
-    goal = args.goal or (board.goal if board is not None and same else _find_goal(by, runs, console))
-    if goal is None:
-        command = shlex.join(["pytest-mlrun", "top", args.experiment, "--by", by, "--goal"])
+    if rule.goal is None:
+        command = shlex.join(["pytest-mlrun", "top", args.experiment, "--by", rule.by, "--goal"])
         raise QueryError(
-            f"is a higher or a lower {by!r} better?",
-            next_step=f'{command} max (or min), or in mlrun.toml: [metrics.{by}] goal = "max"',
+            f"is a higher or a lower {rule.by!r} better?",
+            next_step=f'{command} max (or min), or in mlrun.toml: [metrics.{rule.by}] goal = "max"',
         )
-    return Standing(by, goal, inherited if args.where is None else args.where)
-
-
-def _find_goal(by: str, runs: Sequence[RunRecord], console: Console) -> Goal | None:
-    for project in find_projects(runs, console):
-        metric = project.metric(by)
-        if metric is not None and metric.goal is not None:
-            return metric.goal
-    return default_goal(by)
+    return Standing(rule.by, rule.goal, rule.where)
 
 
 def _rank(ranked: Sequence[RunRecord], by: str) -> list[str]:
@@ -112,8 +98,10 @@ def _legend(runs: Sequence[RunRecord], shown: int, standing: Standing) -> str:
     missing = sum(standing.by not in record.metrics for record in able)
     nans = sum(math.isnan(record.metrics.get(standing.by, 0.0)) for record in able)
     ranked = len(able) - missing - nans
+    refused = sum(not can_win(record) and not math.isnan(record.metrics.get(standing.by, math.nan)) for record in able)
     parts = [
         f"{shown} of {ranked} shown" if shown < ranked else f"{_count(ranked, 'run')} ranked",
+        f"{refused} of them did not pass and cannot win" if refused else "",
         f"{nans} with {standing.by} NaN" if nans else "",
         f"{missing} without {standing.by}" if missing else "",
         f"{len(finished) - len(able)} outside the constraint" if len(able) < len(finished) else "",

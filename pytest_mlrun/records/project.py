@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -120,3 +120,28 @@ class Project:
         if name in self.metrics:
             return self.metrics[name]
         return next((known for pattern, known in self.metrics.items() if fnmatchcase(name, pattern)), None)
+
+
+class Goals(Mapping[str, Goal]):
+    """Metric to whether more or less of it is better, as projects declare it, by name or by pattern.
+
+    Args:
+        projects: The first one that declares a goal counts.
+    """
+
+    def __init__(self, *projects: Project) -> None:
+        self._projects = projects
+
+    def __getitem__(self, name: str) -> Goal:
+        for project in self._projects:
+            definition = project.metric(name)
+            if definition is not None and definition.goal is not None:
+                return definition.goal
+        raise KeyError(name)
+
+    def __iter__(self) -> Iterator[str]:
+        names = dict.fromkeys(name for project in self._projects for name in project.metrics)
+        return (name for name in names if name in self)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)

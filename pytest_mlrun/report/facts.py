@@ -21,7 +21,7 @@ def outcome_of(run: RunRecord) -> str:
     """Return how a run ended in one or two words: ``passed``, ``failed: gate``, ``orphaned``."""
     told = run.status in {"finished", "failed"} or run.outcome == "skipped"
     word = run.outcome if run.outcome and told else run.status
-    return f"{word}: {run.cause}" if run.cause not in {"", "unknown"} else word
+    return f"{word}: {run.cause}" if run.cause not in {"", "unknown", word} else word
 
 
 def is_bad(run: RunRecord) -> bool:

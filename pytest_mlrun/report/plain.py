@@ -6,6 +6,7 @@ import json
 import math
 from collections.abc import Mapping
 
+from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.records.wire import Plain, to_plain
 
@@ -23,6 +24,25 @@ def json_line(run: RunRecord, *, extra: Mapping[str, Plain] | None = None) -> st
     for field in ("params", "context"):
         plain[field] = {name: json.loads(text) for name, text in getattr(run, field).items()}
     return plain_json({**(extra or {}), **plain})
+
+
+def plain_event(event: Annotation) -> dict[str, Plain]:
+    """Return what was said about a run as plain values, one key a field."""
+    return {
+        "annotation_id": event.annotation_id,
+        "run_id": event.run_id,
+        "time_us": event.time_us,
+        "who": event.who,
+        "note": event.note,
+        "tags": dict(event.tags),
+        "v": event.v,
+        "digest": event.digest,
+    }
+
+
+def event_line(event: Annotation) -> str:
+    """Return what was said about a run as one JSON object."""
+    return plain_json(plain_event(event))
 
 
 def plain_json(plain: Plain) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
+from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.confusion import Confusion, render_confusion
 from pytest_mlrun.report.facts import (
@@ -32,6 +33,8 @@ Line: TypeAlias = tuple[str, dict[str, bool]]
 _LABEL = 13
 _CURVE = 24
 _INDENT = "  "
+_FEW_CHARS = 800
+_MOST_CHARS = 20_000
 
 
 def render_run(
@@ -42,6 +45,7 @@ def render_run(
     width: int | None,
     now_us: int,
     verbose: bool = False,
+    events: Sequence[Annotation] = (),
 ) -> list[Line]:
     """Return the lines of the screen.
 
@@ -52,6 +56,7 @@ def render_run(
         width: Terminal columns that a line may take; None for as many as it needs.
         now_us: Microseconds since the epoch.
         verbose: Whether to add the traceback and the whole context.
+        events: What was said about it after it ended, oldest first; the run's tags are those that follow from it.
     """
     lines: list[Line] = [
         (name_of(run), {"bold": True}),
@@ -60,7 +65,7 @@ def render_run(
     lines += [(f"{'error':<{_LABEL}}{last_error_line(run)}", {"red": True})] if run.error else []
     lines += _labelled(_identity(run))
     sections = (
-        ("params", _params(run, None if verbose else width)),
+        ("params", _params(run, most_chars=_MOST_CHARS if verbose else _FEW_CHARS)),
         ("metrics", _metrics(run, points, width)),
         *((f"confusion of {name}", render_confusion(found, width)) for name, found in (confusions or {}).items()),
         ("gates", _gates(run)),
@@ -72,6 +77,7 @@ def render_run(
     lines += _labelled(describe_pillars(run))
     lines += _section("artifacts", _artifacts(run, width))
     lines += _section("tags", [f"{name} = {value}" for name, value in run.tags.items()])
+    lines += _section("added later", [_event(event, now_us) for event in events])
     if verbose:
         lines += _section("context", [f"{name} = {text}" for name, text in run.context.items()])
         lines += _section("traceback", run.error.splitlines())
@@ -105,9 +111,10 @@ def _identity(run: RunRecord) -> Iterator[tuple[str, str]]:
     yield from describe_lineage(run)
 
 
-def _params(run: RunRecord, width: int | None) -> list[str]:
-    rows = [(name, show_param(text, width=400)) for name, text in run.params.items()]
-    return _table([Column("", cut="middle"), Column("", cut="end")], rows, width)
+def _params(run: RunRecord, *, most_chars: int) -> list[str]:
+    # Never cut to the width: this is where every param of an estimator is read. Long lines are wrapped.
+    rows = [(name, show_param(text, width=most_chars, whole=True)) for name, text in run.params.items()]
+    return _table([Column(""), Column("")], rows, None)
 
 
 def _metrics(run: RunRecord, points: Mapping[str, Sequence[float]], width: int | None) -> list[str]:
@@ -161,6 +168,12 @@ def _fit_parts(known: dict[str, object]) -> Iterator[str]:
     if best_step is not None:
         yield f"best step {best_step}"
     yield from (f"{name} {value}" for name, value in known.items() if name not in {"class", "features", "best_step"})
+
+
+def _event(event: Annotation, now_us: int) -> str:
+    tags = ", ".join(f"{name} = {value}" for name, value in event.tags.items())
+    parts = (show_time(event.time_us, now_us=now_us), event.who, tags, f"note: {event.note}" if event.note else "")
+    return "  ".join(part for part in parts if part)
 
 
 def _gates(run: RunRecord) -> list[str]:

@@ -7,8 +7,7 @@ from dataclasses import dataclass
 
 from pytest_mlrun.records.project import Goal, Leaderboard
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.rules.goals import default_goal
-from pytest_mlrun.rules.leaderboard import best, matches
+from pytest_mlrun.rules.leaderboard import best, complete_rule, matches
 from pytest_mlrun.rules.where import parse_where
 
 _WORDS: Mapping[Goal, str] = {"max": "highest", "min": "lowest"}
@@ -29,11 +28,11 @@ class Standing:
     where: str = ""
 
     def best_of(self, runs: Sequence[RunRecord]) -> RunRecord | None:
-        """Return the best finished run, or None where there is none."""
+        """Return the best run that passed, or None where there is none."""
         return best(runs, by=self.by, goal=self.goal, where=parse_where(self.where))
 
     def best_first(self, runs: Sequence[RunRecord]) -> list[RunRecord]:
-        """Return the runs that can win, best first."""
+        """Return the finished runs that have the metric, best first, those that did not pass included."""
         where = parse_where(self.where)
         able = [run for run in runs if run.status == "finished" and matches(run, where)]
         # NaN is not below, above or equal to anything: it would leave the order to chance.
@@ -58,5 +57,5 @@ def standing_of(leaderboard: Leaderboard, goals: Mapping[str, Goal]) -> Standing
         leaderboard: ``[leaderboard.<experiment>]``.
         goals: Metric to goal, from ``[metrics.<name>]``.
     """
-    goal = leaderboard.goal or goals.get(leaderboard.by) or default_goal(leaderboard.by)
-    return None if goal is None else Standing(leaderboard.by, goal, leaderboard.where)
+    rule = complete_rule(leaderboard, goals)
+    return None if rule.goal is None else Standing(rule.by, rule.goal, rule.where)

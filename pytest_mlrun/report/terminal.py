@@ -91,7 +91,7 @@ def _block(
     if marks:
         lines.append((f"* best: {standing}", {"green": True}))
     elif standing is not None and best is None:
-        lines.append((f"no best run: none finished with {standing}", {}))
+        lines.append((f"no best run: none passed with {standing}", {}))
     lines += [(clean_text(text), {}) for text in (*branch_lines(runs), *selection_lines(runs))]
     lines += [(clean_text(text), {"yellow": True}) for text in reuse_warnings(runs)]
     return [*lines, *_all_gate_lines(runs), *_error_lines(runs)] if verbose else [*lines, *_gate_lines(runs)]

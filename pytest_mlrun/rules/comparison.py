@@ -28,7 +28,7 @@ Points: TypeAlias = "tuple[NDArray[object], NDArray[object]]"
 """Steps and values of a series, in logged order."""
 
 _RUN = ("experiment", "test", "status", "outcome", "cause")
-_MACHINE = ("host.name", "host.kernel", "host.memory_bytes")
+_MACHINE = ("host.name", "host.kernel", "host.memory_bytes", "threads")
 _CODE = ("code.vcs", "code.commit", "code.tree", "code.patch_omitted")
 _EXPLAINED = frozenset({"environment", "patch", "manifest"})
 """Roles of artifacts that another pillar explains."""

@@ -3,17 +3,62 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
-from typing import cast
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple, cast
 
-from pytest_mlrun.records.project import Goal
+from pytest_mlrun.records.project import Goal, Leaderboard
 from pytest_mlrun.records.query import Comparison, Operator
 from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.rules.goals import default_goal
 from pytest_mlrun.rules.params import comparable_param
 
 
+class Rule(NamedTuple):
+    """Which run of an experiment is best.
+
+    Attributes:
+        by: The deciding metric; empty where nothing names one.
+        goal: Whether more or less of it is better; None where nothing says so.
+        where: What the best run must satisfy, as written.
+    """
+
+    by: str
+    goal: Goal | None
+    where: str
+
+
+def complete_rule(
+    board: Leaderboard | None,
+    goals: Mapping[str, Goal],
+    *,
+    by: str | None = None,
+    goal: Goal | None = None,
+    where: str | None = None,
+) -> Rule:
+    """Complete what a person asks for by the leaderboard of the experiment and by what is known of the metric.
+
+    A leaderboard is one rule: another metric inherits neither its constraint nor its goal.
+
+    Args:
+        board: ``[leaderboard.<experiment>]``, if there is one.
+        goals: Metric to goal, from ``[metrics.<name>]``.
+        by: The metric asked for.
+        goal: The goal asked for.
+        where: The constraint asked for; an empty one asks for none.
+    """
+    deciding = by or (board.by if board is not None else "")
+    inherited = board if board is not None and board.by == deciding else None
+    known = goal or (inherited.goal if inherited else None) or goals.get(deciding) or default_goal(deciding)
+    return Rule(deciding, known, where if where is not None else inherited.where if inherited else "")
+
+
+def can_win(run: RunRecord) -> bool:
+    """Whether a run came to its end and passed: one that broke its own gate was refused by its author."""
+    return run.status == "finished" and run.outcome == "passed"
+
+
 def best(runs: Iterable[RunRecord], *, by: str, goal: Goal, where: Sequence[Comparison] = ()) -> RunRecord | None:
-    """Return the finished run with the best value of a metric; the earliest of equals; None where there is none.
+    """Return the run that passed with the best value of a metric; the earliest of equals; None where there is none.
 
     NaN never wins.
 
@@ -24,9 +69,7 @@ def best(runs: Iterable[RunRecord], *, by: str, goal: Goal, where: Sequence[Comp
         where: What the winner must satisfy.
     """
     candidates = [
-        run
-        for run in runs
-        if run.status == "finished" and not math.isnan(run.metrics.get(by, math.nan)) and matches(run, where)
+        run for run in runs if can_win(run) and not math.isnan(run.metrics.get(by, math.nan)) and matches(run, where)
     ]
     sign = -1.0 if goal == "max" else 1.0
     return min(candidates, key=lambda run: (sign * run.metrics[by], run.started_us, run.run_id), default=None)

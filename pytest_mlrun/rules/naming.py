@@ -129,6 +129,19 @@ def _how_to_add(kind: str, name: str) -> str:
     return f"log it in the test: mlrun.log_artifact, log_dict or log_model with a name such as {name}"
 
 
+def check_note(note: str) -> None:
+    """Refuse a note that is no note any more.
+
+    Raises:
+        NamingError: If it is too long.
+    """
+    if len(note) > MAX_TAG_CHARS:
+        raise NamingError(
+            f"the note has {len(note)} characters, more than {MAX_TAG_CHARS}",
+            next_step="keep the text in a file, and name that in the note",
+        )
+
+
 def check_metric_name(name: str) -> None:
     """Refuse a metric name that could not be kept, exported or shown.
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from typing import cast
 
 from pytest_mlrun.errors import ParamError
+from pytest_mlrun.records.comparable import comparable_value
 from pytest_mlrun.rules.values import JSON, UndescribableError, describe_value
 
 MAX_TEXT_CHARS = 6000
@@ -54,15 +56,7 @@ def comparable_param(text: str) -> JSON:
     Args:
         text: JSON text of the param.
     """
-    plain: JSON = json.loads(text)
-    match plain:
-        case {"$f": str(word)}:
-            return _FLOATS[word]
-        case {"$estimator": name} | {"$object": name} | {"$callable": name} | {"$enum": name} | {"$id": name}:
-            return name
-        case {"$date": written} | {"$decimal": written}:
-            return written
-    return plain
+    return cast("JSON", comparable_value(json.loads(text)))
 
 
 def estimator_params(text: str | None) -> tuple[str, dict[str, str]] | None:
@@ -77,14 +71,16 @@ def estimator_params(text: str | None) -> tuple[str, dict[str, str]] | None:
     return None
 
 
-def show_param(text: str, *, width: int = 40) -> str:
-    """Return a short form for tables: ``0.05``, ``gini``, ``Ridge(alpha=1.0)``, ``sha256:5f3a91…``.
+def show_param(text: str, *, width: int = 40, whole: bool = False) -> str:
+    """Return a short form for tables: ``0.05``, ``gini``, ``Ridge(alpha=0.5)``, ``sha256:5f3a91…``.
 
     Args:
         text: JSON text of the param.
         width: Longest result, in characters.
+        whole: Whether an estimator shows the params that it has by default, too.
     """
-    shown = _show(json.loads(text), 0)
+    plain: JSON = json.loads(text)
+    shown = _show(plain if whole else _without_defaults(plain), 0)
     return shown if len(shown) <= width else shown[: width - 1] + "…"
 
 
@@ -99,6 +95,20 @@ def _read(plain: JSON) -> JSON:
     if set(plain) == {"$f"}:
         return _FLOATS[str(plain["$f"])]
     return {key[1:] if key.startswith("$$") else key: _read(item) for key, item in plain.items()}
+
+
+def _without_defaults(plain: JSON) -> JSON:
+    if isinstance(plain, list):
+        return [_without_defaults(item) for item in plain]
+    if not isinstance(plain, dict):
+        return plain
+    match plain:
+        case {"$estimator": name, "params": dict(params), "given": list(given)}:
+            return {
+                "$estimator": name,
+                "params": {key: _without_defaults(params[key]) for key in params if key in given},
+            }
+    return {key: _without_defaults(item) for key, item in plain.items()}
 
 
 def _show(plain: JSON, depth: int) -> str:

@@ -2,8 +2,27 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from types import BuiltinMethodType, FunctionType, MethodType
+
+
+def default_arguments(kind: type) -> dict[str, object]:
+    """Return the defaults of the arguments that a class, or a base that it passes them on to, is made with.
+
+    Args:
+        kind: The class.
+    """
+    found: dict[str, object] = {}
+    for base in kind.__mro__:
+        try:
+            parameters = inspect.signature(vars(base)["__init__"]).parameters if "__init__" in vars(base) else {}
+        except (TypeError, ValueError):  # written in C, without a signature
+            continue
+        for name, parameter in parameters.items():
+            if parameter.default is not inspect.Parameter.empty:
+                found.setdefault(name, parameter.default)
+    return found
 
 
 def qualified_name(value: object) -> str | None:

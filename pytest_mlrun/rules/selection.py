@@ -11,8 +11,7 @@ from pytest_mlrun.errors import MarkerError, QueryError, RunNotFoundError
 from pytest_mlrun.records.project import Goal, Leaderboard
 from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.rules.goals import default_goal
-from pytest_mlrun.rules.leaderboard import best, matches
+from pytest_mlrun.rules.leaderboard import best, can_win, complete_rule, matches
 from pytest_mlrun.rules.marker import Selection
 from pytest_mlrun.rules.suggest import did_you_mean
 from pytest_mlrun.rules.where import parse_where
@@ -85,21 +84,18 @@ def resolve_choice(
         MarkerError: If nothing says which metric decides, or whether more or less of it is better.
     """
     board = leaderboards.get(experiment) or leaderboards.get(written)
-    by = asked.by or (board.by if board is not None else "")
-    if not by:
+    rule = complete_rule(board, goals, by=asked.by, goal=asked.goal, where=asked.where)
+    if not rule.by:
         raise MarkerError(
             f"{owner}: nothing says which metric chooses the winner of {written!r}",
             next_step=f'write mlrun_select(by="…"), or in mlrun.toml: [leaderboard.{written}] by = "…"',
         )
-    inherited = board if board is not None and board.by == by else None
-    goal = asked.goal or (inherited.goal if inherited else None) or goals.get(by) or default_goal(by)
-    if goal is None:
+    if rule.goal is None:
         raise MarkerError(
-            f"{owner}: is a higher or a lower {by!r} better?",
-            next_step=f'write mlrun_select(goal="max") (or "min"), or in mlrun.toml: [metrics.{by}] goal = "max"',
+            f"{owner}: is a higher or a lower {rule.by!r} better?",
+            next_step=f'write mlrun_select(goal="max") (or "min"), or in mlrun.toml: [metrics.{rule.by}] goal = "max"',
         )
-    where = asked.where if asked.where is not None else inherited.where if inherited else ""
-    return Choice(experiment, by, goal, where)
+    return Choice(experiment, rule.by, rule.goal, rule.where)
 
 
 def judge_candidates(runs: Iterable[RunRecord], choice: Choice) -> list[Candidate]:
@@ -130,9 +126,9 @@ def choose_winner(candidates: Sequence[Candidate], choice: Choice, *, source: st
 
 
 def _reason_against(run: RunRecord, choice: Choice) -> str:
-    if run.status != "finished" or run.outcome != "passed":
+    if not can_win(run):
         word = run.outcome if run.status in {"finished", "failed"} else run.status
-        return f"{word}: {run.cause}" if run.cause not in {"", "unknown"} else word
+        return f"{word}: {run.cause}" if run.cause not in {"", "unknown", word} else word
     if choice.by not in run.metrics:
         return f"has no {choice.by}"
     if math.isnan(run.metrics[choice.by]):
@@ -149,7 +145,7 @@ def _refuse(candidates: Sequence[Candidate], choice: Choice, source: str, owner:
             where=owner,
             next_step="run its experiments with this test, or correct mlrun_select(experiment=…)",
         )
-    passed = [one.run for one in candidates if one.run.status == "finished" and one.run.outcome == "passed"]
+    passed = [one.run for one in candidates if can_win(one.run)]
     if not passed:
         raise RunNotFoundError(
             f"no run of {name!r} passed, so none can win",

@@ -18,7 +18,7 @@ from pathlib import PurePath
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, TypeAlias
 
-from pytest_mlrun.rules.qualified import qualified_name
+from pytest_mlrun.rules.qualified import default_arguments, qualified_name
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -41,9 +41,9 @@ class UndescribableError(Exception):
 def describe_value(value: object, path: str, depth: int = 0) -> JSON:
     """Return plain JSON for a value; what JSON lacks is an object with a key that begins with ``$``.
 
-    An estimator becomes its class and ``get_params()``, a dataclass its class and fields, a class or function its
-    qualified name, ``functools.partial`` its parts, an array its digest, an enum member its name, a date its ISO text.
-    A key of the user's that begins with ``$`` is written with ``$$``.
+    An estimator becomes its class, ``get_params()`` and the names of those that are no defaults, a dataclass its class
+    and fields, a class or function its qualified name, ``functools.partial`` its parts, an array its digest, an enum
+    member its name, a date its ISO text. A key of the user's that begins with ``$`` is written with ``$$``.
 
     Args:
         value: The value.
@@ -160,10 +160,21 @@ def _describe_estimator(value: object, path: str, depth: int) -> JSON:
         raise UndescribableError(f"{path}: get_params() of {kind} failed: {error}") from error
     if not isinstance(params, Mapping):
         raise UndescribableError(_unstable(value, path))
-    return {
-        "$estimator": kind,
-        "params": {str(key): describe_value(item, f"{path}.{key}", depth + 1) for key, item in params.items()},
-    }
+    described = {str(key): describe_value(item, f"{path}.{key}", depth + 1) for key, item in params.items()}
+    return {"$estimator": kind, "params": described, "given": _find_given(type(value), described)}
+
+
+def _find_given(kind: type, described: Mapping[str, JSON]) -> list[JSON]:
+    """Return the params that are not the class's defaults: what a person wrote, and what a table shows."""
+    defaults = default_arguments(kind)
+    return [name for name in described if name not in defaults or not _is_described(defaults[name], described[name])]
+
+
+def _is_described(default: object, described: JSON) -> bool:
+    try:
+        return describe_value(default, "") == described
+    except UndescribableError:
+        return False
 
 
 def _describe_array(value: object, path: str, depth: int) -> JSON:

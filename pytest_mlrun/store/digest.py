@@ -8,9 +8,10 @@ import struct
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
+from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.run import Artifact, RunRecord
 from pytest_mlrun.records.verdict import Verdict
-from pytest_mlrun.store.schema import ARTIFACT_FIELDS, GATE_FIELDS, RUN_FIELDS, Fields, Kind
+from pytest_mlrun.store.schema import ANNOTATION_FIELDS, ARTIFACT_FIELDS, GATE_FIELDS, RUN_FIELDS, Fields, Kind
 
 if TYPE_CHECKING:
     import numpy as np
@@ -46,6 +47,20 @@ def canonical_text(record: RunRecord) -> str:
     return json.dumps(["mlrun-run-1", _struct(record, fields)], ensure_ascii=False, separators=(",", ":"))
 
 
+def compute_annotation_digest(event: Annotation) -> str:
+    """Compute the digest of an event.
+
+    Args:
+        event: The event; its own ``digest`` is not looked at.
+
+    Returns:
+        ``sha256:<hex>``.
+    """
+    fields: Fields = {name: kind for name, kind in ANNOTATION_FIELDS.items() if name != "digest"}
+    text = json.dumps(["mlrun-annotation-1", _struct(event, fields)], ensure_ascii=False, separators=(",", ":"))
+    return "sha256:" + hashlib.sha256(text.encode("utf-8")).hexdigest()
+
+
 def compute_series_digests(
     steps: npt.NDArray[np.int64], times_us: npt.NDArray[np.int64], values: npt.NDArray[np.float64], ends: list[int]
 ) -> list[str]:
@@ -73,7 +88,7 @@ def compute_series_digests(
     ]
 
 
-def _struct(item: RunRecord | Artifact | Verdict, fields: Fields) -> Canonical:
+def _struct(item: RunRecord | Artifact | Verdict | Annotation, fields: Fields) -> Canonical:
     return [[name, _WRITE[fields[name]](getattr(item, name))] for name in sorted(fields)]
 
 

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from pytest_mlrun.errors import QueryError
+from pytest_mlrun.records.comparable import comparable_value
 from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.store.columns import Bools, bool_values, check_bounds, equal_text, number_values, valid_mask
 from pytest_mlrun.store.schema import RUN_FIELDS
@@ -89,7 +90,7 @@ def _map_values(batch: pa.RecordBatch, field: str, name: str, *, parse: bool) ->
     column = batch.column(field)
     check_bounds(column)
     found = [dict(row).get(name) for row in column.to_pylist()]
-    return [None if text is None else parse_value(text) for text in found] if parse else found
+    return [None if text is None else comparable_value(parse_value(text)) for text in found] if parse else found
 
 
 def _match_column(column: pa.Array, comparison: Comparison, *, is_json: bool = False) -> Bools:
@@ -102,7 +103,7 @@ def _match_column(column: pa.Array, comparison: Comparison, *, is_json: bool = F
         check_bounds(column)
         texts = column.to_pylist()
         if is_json:
-            texts = [None if text is None else parse_value(text) for text in texts]
+            texts = [None if text is None else comparable_value(parse_value(text)) for text in texts]
         return _match_values(texts, comparison)
     if pa.types.is_boolean(kind):
         return _match_typed(bool_values(column), valid_mask(column), comparison, fits=isinstance(wanted, bool))
@@ -119,10 +120,19 @@ def _match_typed(values: npt.NDArray[np.generic], valid: Bools, comparison: Comp
 
 
 def _match_values(values: list[object], comparison: Comparison) -> Bools:
-    return np.fromiter((_holds(value, comparison) for value in values), dtype=np.bool_, count=len(values))
+    return np.fromiter((holds(value, comparison) for value in values), dtype=np.bool_, count=len(values))
 
 
-def _holds(value: object, comparison: Comparison) -> bool:
+def holds(value: object, comparison: Comparison) -> bool:
+    """Decide whether one value satisfies a comparison.
+
+    Args:
+        value: As stored, or None where the run has none.
+        comparison: The comparison.
+
+    Returns:
+        Whether it does; nothing and NaN satisfy none.
+    """
     if value is None or value != value:  # noqa: PLR0124 - NaN satisfies nothing
         return False
     wanted = comparison.value

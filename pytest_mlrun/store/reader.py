@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from pytest_mlrun.errors import ArtifactError, MetricError, RunNotFoundError, StoreDamagedError
+from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.records.run import RunRecord
@@ -54,9 +55,9 @@ class Reader:
             QueryError: A comparison names an attribute that runs do not have.
         """
         wanted = _with_texts(where, experiment=experiment, session_id=session_id)
-        return by_age(
-            select_runs(self._viewer.look().segments, lambda segment, batch: match_all(segment, batch, wanted))
-        )
+        view = self._viewer.look()
+        chosen = select_runs(view.segments, lambda segment, batch: match_all(segment, batch, wanted, view.overlay))
+        return by_age(view.overlay.apply(chosen))
 
     def find(self, ref: str) -> RunRecord:
         """Find one run.
@@ -93,11 +94,23 @@ class Reader:
         Returns:
             The runs whose id it is or, where there is none, those of that name; oldest first.
         """
-        segments = self._viewer.look().segments
+        view = self._viewer.look()
         found: list[RunRecord] = []
         if _SHORT_ID.fullmatch(ref):
-            found = select_runs(segments, lambda _, batch: equal_text(batch.column("run_id"), ref, suffix=True))
-        return by_age(found or select_runs(segments, lambda _, batch: equal_text(batch.column("name"), ref)))
+            found = select_runs(view.segments, lambda _, batch: equal_text(batch.column("run_id"), ref, suffix=True))
+        found = found or select_runs(view.segments, lambda _, batch: equal_text(batch.column("name"), ref))
+        return by_age(view.overlay.apply(found))
+
+    def annotations(self, run_id: str) -> tuple[Annotation, ...]:
+        """Read what was said about a run after it ended.
+
+        Args:
+            run_id: The run.
+
+        Returns:
+            The events, oldest first. Their tags stand over those of the row in every record that this class returns.
+        """
+        return self._viewer.look().overlay.events_of(run_id)
 
     def series(self, run_id: str, name: str) -> Series:
         """Read the points of one metric that have a step.
@@ -144,10 +157,12 @@ class Reader:
             QueryError: A comparison names an attribute that runs do not have.
         """
         wanted = _with_texts(where, experiment=experiment, status="finished")
-        return best_runs(self._viewer.look().segments, by=by, goal=goal, where=wanted, limit=limit)
+        view = self._viewer.look()
+        found = best_runs(view.segments, by=by, goal=goal, where=wanted, limit=limit, overlay=view.overlay)
+        return view.overlay.apply(found)
 
     def table(self, *, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read all runs as one Arrow table.
+        """Read the rows of all runs as one Arrow table, without the tags that were added to them later.
 
         Args:
             columns: Only these columns, typed ones such as ``m.val_auc`` included; None for all.

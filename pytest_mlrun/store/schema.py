@@ -104,6 +104,18 @@ END_FIELDS: Final[Fields] = {
 }
 
 
+ANNOTATION_FIELDS: Final[Fields] = {
+    "annotation_id": "text",
+    "run_id": "text",
+    "time_us": "time",
+    "who": "text",
+    "note": "text",
+    "tags": "texts",
+    "v": "int",
+    "digest": "text",
+}
+
+
 def clean(text: str) -> str:
     r"""Make text that UTF-8 can carry: node ids and paths may hold lone surrogates.
 

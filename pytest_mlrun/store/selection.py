@@ -14,6 +14,7 @@ from pytest_mlrun.errors import QueryError
 from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.store.annotations import Overlay
 from pytest_mlrun.store.columns import Bools, number_values
 from pytest_mlrun.store.query import match_rows, metric_values
 from pytest_mlrun.store.segment import Segment, decode_runs
@@ -47,7 +48,13 @@ def select_runs(segments: Iterable[Segment], mask: Mask) -> list[RunRecord]:
 
 
 def best_runs(
-    segments: Iterable[Segment], *, by: str, goal: Goal, where: tuple[Comparison, ...], limit: int
+    segments: Iterable[Segment],
+    *,
+    by: str,
+    goal: Goal,
+    where: tuple[Comparison, ...],
+    limit: int,
+    overlay: Overlay | None = None,
 ) -> list[RunRecord]:
     """Read the runs with the best values of a metric.
 
@@ -57,6 +64,7 @@ def best_runs(
         goal: Whether more or less of it is better.
         where: Comparisons that must all hold.
         limit: Most runs returned.
+        overlay: Tags that were added to runs later.
 
     Returns:
         The runs, best first, the earlier of two equals first; none whose value is NaN.
@@ -65,7 +73,8 @@ def best_runs(
     for segment in segments:
         for batch in segment.batches:
             with suppress(*_BROKEN):
-                best += _rank(segment, batch, by=by, goal=goal, where=where, limit=limit)
+                mask = safe_mask(lambda s, b: match_all(s, b, where, overlay), segment, batch)
+                best += _rank(segment, batch, mask, by=by, goal=goal, limit=limit)
     best.sort(key=lambda ranked: ranked[:3])
     found: list[RunRecord] = []
     for *_, batch, row in best[:limit]:
@@ -86,13 +95,16 @@ def by_age(records: list[RunRecord]) -> list[RunRecord]:
     return sorted(records, key=lambda record: (record.started_us, record.run_id))
 
 
-def match_all(segment: Segment, batch: pa.RecordBatch, where: tuple[Comparison, ...]) -> Bools:
+def match_all(
+    segment: Segment, batch: pa.RecordBatch, where: tuple[Comparison, ...], overlay: Overlay | None = None
+) -> Bools:
     """Find the rows that satisfy every comparison.
 
     Args:
         segment: The segment.
         batch: One of its batches.
         where: The comparisons.
+        overlay: Tags that were added to runs later.
 
     Returns:
         One truth value a row.
@@ -102,7 +114,8 @@ def match_all(segment: Segment, batch: pa.RecordBatch, where: tuple[Comparison, 
     """
     mask = np.ones(batch.num_rows, dtype=np.bool_)
     for comparison in where:
-        mask &= match_rows(segment, batch, comparison)
+        found = match_rows(segment, batch, comparison)
+        mask &= found if overlay is None or comparison.kind != "tag" else overlay.correct(found, batch, comparison)
     return mask
 
 
@@ -128,10 +141,7 @@ def safe_mask(mask: Mask, segment: Segment, batch: pa.RecordBatch) -> Bools:
         return np.zeros(batch.num_rows, dtype=np.bool_)
 
 
-def _rank(
-    segment: Segment, batch: pa.RecordBatch, *, by: str, goal: Goal, where: tuple[Comparison, ...], limit: int
-) -> list[_Ranked]:
-    mask = safe_mask(lambda s, b: match_all(s, b, where), segment, batch)
+def _rank(segment: Segment, batch: pa.RecordBatch, mask: Bools, *, by: str, goal: Goal, limit: int) -> list[_Ranked]:
     if not mask.any():
         return []  # reading the metric of a segment without typed columns is dear
     values = metric_values(segment, batch, by)

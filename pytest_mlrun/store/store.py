@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.files import Steps
 from pytest_mlrun.store.layout import open_folder
@@ -89,6 +91,25 @@ class Store:
         from pytest_mlrun.store.recovery import recover_logs
 
         return recover_logs(self.path, other_boots=other_boots, steps=self._steps)
+
+    def annotate(self, run_id: str, *, tags: Mapping[str, str], note: str, who: str) -> Annotation:
+        """Say something about a run; its row stays as it is.
+
+        Args:
+            run_id: The run.
+            tags: Name to text; each counts until a later event sets it again.
+            note: Why.
+            who: Who says so.
+
+        Returns:
+            The event.
+
+        Raises:
+            StoreWriteError: The store cannot be written.
+        """
+        from pytest_mlrun.store.annotations import annotate
+
+        return annotate(self.path, run_id, tags=tags, note=note, who=who, steps=self._steps)
 
     def reader(self) -> Reader:
         """Read the store; takes no lock, sees runs in progress too.

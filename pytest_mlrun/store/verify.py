@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from pytest_mlrun.errors import MlrunError
 from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.store.annotations import read_annotations
 from pytest_mlrun.store.digest import compute_run_digest, compute_series_digests
 from pytest_mlrun.store.files import read_bytes
 from pytest_mlrun.store.layout import LogFiles, list_logs
@@ -21,7 +22,7 @@ from pytest_mlrun.store.series import read_all_series
 from pytest_mlrun.store.store import Store
 from pytest_mlrun.store.view import Viewer
 
-FindingKind = Literal["segment", "run", "series", "object", "log", "columns"]
+FindingKind = Literal["segment", "run", "series", "object", "log", "columns", "annotation"]
 _BROKEN: Final = (ValueError, TypeError, KeyError, pa.ArrowException)
 
 
@@ -43,7 +44,7 @@ class Finding:
 
 
 def verify_store(store: Store) -> Iterator[Finding]:
-    """Check segments, runs, series, objects and logs.
+    """Check segments, runs, series, objects, logs and annotations.
 
     Args:
         store: The store; nothing in it is changed.
@@ -73,6 +74,8 @@ def verify_store(store: Store) -> Iterator[Finding]:
                     continue  # its object is on the way
                 wanted.setdefault(artifact.digest, []).append(record.run_id)
     yield from _verify_objects(store, wanted)
+    for path, reason in read_annotations(store.path)[1]:
+        yield Finding("annotation", str(path), (), f"the annotation is not what was written: {reason}")
 
 
 def _path_of(root: Path, segment: Segment) -> Path:

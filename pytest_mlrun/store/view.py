@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mlrun.errors import StoreError
+from pytest_mlrun.records.annotation import Annotation
+from pytest_mlrun.store.annotations import Overlay, read_annotations
 from pytest_mlrun.store.files import read_bytes
 from pytest_mlrun.store.fold import FoldedRun, fold_events, fold_runs
 from pytest_mlrun.store.layout import LogFiles, list_logs, list_segments
@@ -29,11 +31,13 @@ class View:
         segments: Sealed runs, then the runs of live logs in the same form.
         live_series: Series of the runs of live logs, by run id.
         damaged: Paths of what cannot be read.
+        overlay: Tags that were added to runs later.
     """
 
     segments: list[Segment] = field(default_factory=list)
     live_series: dict[str, Mapping[str, Series]] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
+    overlay: Overlay = field(default_factory=Overlay)
 
 
 class Viewer:
@@ -46,6 +50,7 @@ class Viewer:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._opened: dict[str, tuple[_Key, Segment]] = {}
+        self._events: dict[str, Annotation] = {}
 
     def look(self) -> View:
         """Take a view.
@@ -85,7 +90,13 @@ class Viewer:
         if list_segments(self._root) != names:
             return None
         self._opened = {name: entry for name, entry in self._opened.items() if name in set(names)}
+        self._add_events(view)
         return view
+
+    def _add_events(self, view: View) -> None:
+        self._events, damaged = read_annotations(self._root, known=self._events)
+        view.damaged += [str(path) for path, _ in damaged]
+        view.overlay = Overlay(self._events.values())
 
     def _open(self, name: str, view: View) -> Segment | None:
         path = self._root / "seg" / f"{name}.arrow"

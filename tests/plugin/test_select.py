@@ -356,7 +356,7 @@ no run of 'churn' has a metric 'val_aucc'; did you mean 'val_auc'?
     assert (
         """
 no run of 'churn' can win: val_loss < 0.1
-  4 runs of this session: 3 not val_loss < 0.1, 1 error: error
+  4 runs of this session: 3 not val_loss < 0.1, 1 error
   test_sweep[3-0.9-0.4]: val_auc 0.9, val_loss 0.4
   test_sweep[4-0.8-0.3]: val_auc 0.8, val_loss 0.3
   test_sweep[2-0.7-0.2]: val_auc 0.7, val_loss 0.2

@@ -100,6 +100,16 @@ def test_a_run_that_is_not_there_ends_with_2(
     assert _text(console.err).startswith("error: no run answers to 'b'\n")
 
 
+def test_a_misspelt_name_is_suggested(make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole) -> None:
+    write_runs([make_run("test_sweep[0.1]"), make_run("nightly")])
+    console = make_console()
+
+    assert main(["show", "test_swep[0.1]"], console=console) == 2
+    assert _text(console.err).splitlines()[0] == (
+        "error: no run answers to 'test_swep[0.1]'; did you mean 'test_sweep[0.1]'?"
+    )
+
+
 def test_lost_points_cost_the_curve_and_not_the_screen(
     make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole
 ) -> None:

@@ -219,6 +219,35 @@ def test_a_constraint_that_nobody_meets_leaves_only_the_count(make_console: Make
     )
 
 
+@pytest.mark.usefixtures("sweep")
+def test_a_leaderboard_whose_direction_is_unknown_asks_for_it(tmp_path: Path, make_console: MakeConsole) -> None:
+    (tmp_path / "mlrun.toml").write_text('[leaderboard.churn]\nby = "odd"\n')
+    asked, known = make_console(), make_console()
+
+    code = main(["top", "churn"], console=asked)
+    (tmp_path / "mlrun.toml").write_text('[leaderboard.churn]\nby = "odd"\n[metrics."o*"]\ngoal = "min"\n')
+    main(["top", "churn"], console=known)
+
+    assert code == 2
+    assert _text(asked.err).startswith("error: is a higher or a lower 'odd' better?\n")
+    assert "1 = lowest odd\n" in _text(known.out)
+
+
+def test_runs_that_did_not_pass_are_ranked_and_said_to_win_nothing(
+    make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole
+) -> None:
+    write_runs(
+        [make_run("a", outcome="failed", cause="gate", metrics={"auc": 0.9}), make_run("b", metrics={"auc": 0.8})]
+    )
+    console = make_console()
+
+    main(["top", "churn", "--by", "auc"], console=console)
+
+    lines = _text(console.out).splitlines()
+    assert [line.split()[2] for line in lines[1:3]] == ["a", "b"]
+    assert lines[-1] == "2 runs ranked, 1 of them did not pass and cannot win"
+
+
 def _text(stream: object) -> str:
     assert isinstance(stream, io.StringIO)
     return stream.getvalue()

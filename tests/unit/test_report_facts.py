@@ -127,6 +127,7 @@ def test_a_curve_rises_falls_and_marks_what_is_not_finite() -> None:
 def test_an_outcome_names_its_cause(make_run: MakeRun) -> None:
     assert outcome_of(make_run()) == "passed"
     assert outcome_of(make_run(outcome="failed", cause="gate")) == "failed: gate"
+    assert outcome_of(make_run(outcome="error", cause="error")) == "error"
     assert outcome_of(make_run(status="orphaned", outcome="", cause="unknown")) == "orphaned"
     assert outcome_of(make_run(status="killed", outcome="failed", cause="oom")) == "killed: oom"
     assert outcome_of(make_run(status="running", outcome="")) == "running"

@@ -163,6 +163,17 @@ def test_gates_params_tags_and_artifacts_have_their_sections(make_run: MakeRun) 
     assert "  m.pickle    42 B  sha256:cdcdcdcd…  model  UNSAFE to load" in text
 
 
+def test_an_estimator_is_shown_with_every_param_however_narrow_the_terminal(make_run: MakeRun) -> None:
+    params = {f"param_{number}": number for number in range(20)}
+    text = json.dumps({"$estimator": "sklearn.linear_model.Ridge", "params": params, "given": ["param_1"]})
+
+    lines = _render(make_run(params={"model": text}), width=60)
+
+    shown = " ".join(line.strip() for line in lines)
+    assert "Ridge(" + ", ".join(f"param_{number}={number}" for number in range(20)) + ")" in shown
+    assert [line for line in lines if text_width(line) > 60 and "param_" in line] == []
+
+
 def test_verbose_adds_the_traceback_and_the_context(make_run: MakeRun) -> None:
     run = make_run(context={"code.vcs": '"git"'}, error="line one\nline two\n", outcome="failed")
 

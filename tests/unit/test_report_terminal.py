@@ -171,10 +171,22 @@ def test_the_goal_of_a_project_beats_the_metric_name(make_run: MakeRun) -> None:
     assert not any("best" in line for line in _render(runs, boards=boards))
 
 
+def test_a_run_that_did_not_pass_is_not_the_best(make_run: MakeRun) -> None:
+    runs = [
+        make_run("refused", outcome="failed", cause="gate", metrics={"val_auc": 0.9, "val_f1": 0.9}),
+        make_run("good", metrics={"val_auc": 0.8, "val_f1": 0.9}),
+        make_run("worse", metrics={"val_auc": 0.7, "val_f1": 0.9}),
+    ]
+
+    marked = [line.split()[1] for line in _render(runs, boards=BOARD) if line.startswith("*  ")]
+
+    assert marked == ["good"]
+
+
 def test_a_leaderboard_that_nobody_meets_says_so(make_run: MakeRun) -> None:
     runs = [make_run("a", metrics={"val_auc": 0.9}), make_run("b", metrics={"val_auc": float("nan"), "val_f1": 1.0})]
 
-    assert "no best run: none finished with highest val_auc where val_f1 >= 0.5" in _render(runs, boards=BOARD)
+    assert "no best run: none passed with highest val_auc where val_f1 >= 0.5" in _render(runs, boards=BOARD)
 
 
 def test_runs_recovered_from_dead_processes_are_mentioned(make_run: MakeRun) -> None:

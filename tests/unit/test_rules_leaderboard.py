@@ -1,15 +1,17 @@
-"""The best run is a finished one that satisfies the constraint and has a number to show."""
+"""The best run is one that finished, passed and satisfies the constraint and has a number to show."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from pathlib import Path
 
 import pytest
 
+from pytest_mlrun.records.project import Goals, Leaderboard, MetricDefinition, Project
 from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.rules.leaderboard import best, matches, varying_params
+from pytest_mlrun.rules.leaderboard import best, complete_rule, matches, varying_params
 from pytest_mlrun.rules.params import describe_param
 from pytest_mlrun.rules.where import parse_where
 
@@ -21,6 +23,7 @@ def a_run(
     params: Mapping[str, object] | None = None,
     tags: Mapping[str, str] | None = None,
     status: str = "finished",
+    outcome: str = "passed",
     started_us: int = 0,
 ) -> RunRecord:
     return RunRecord(
@@ -33,7 +36,7 @@ def a_run(
         attempt=2,
         parent_id=None,
         status=status,
-        outcome="passed",
+        outcome=outcome,
         cause="",
         cause_detail="",
         error="",
@@ -149,6 +152,44 @@ def test_nan_and_missing_never_win() -> None:
 @pytest.mark.parametrize("status", ["running", "failed", "killed", "orphaned"])
 def test_only_finished_runs_win(status: str) -> None:
     assert best([a_run(metrics={"m": 1.0}, status=status)], by="m", goal="max") is None
+
+
+@pytest.mark.parametrize("outcome", ["failed", "error", "skipped", ""])
+def test_a_run_that_finished_and_did_not_pass_does_not_win(outcome: str) -> None:
+    runs = [a_run("refused", metrics={"m": 1.0}, outcome=outcome), a_run("accepted", metrics={"m": 0.5})]
+
+    assert best(runs, by="m", goal="max") is runs[1]
+
+
+@pytest.mark.parametrize(
+    ("asked", "rule"),
+    [
+        ({}, ("odd", "min", "auc > 0.5")),
+        ({"by": "odd"}, ("odd", "min", "auc > 0.5")),
+        ({"goal": "max"}, ("odd", "max", "auc > 0.5")),
+        ({"where": ""}, ("odd", "min", "")),
+        ({"by": "auc"}, ("auc", "max", "")),
+        ({"by": "cost"}, ("cost", "max", "")),
+        ({"by": "colour"}, ("colour", None, "")),
+    ],
+    ids=str,
+)
+def test_another_metric_than_the_leaderboards_inherits_nothing(asked: dict[str, str], rule: tuple[str, ...]) -> None:
+    board = Leaderboard("churn", by="odd", where="auc > 0.5", goal="min")
+
+    assert complete_rule(board, {"cost": "max"}, **asked) == rule  # type: ignore[arg-type]
+
+
+def test_without_a_leaderboard_nothing_decides() -> None:
+    assert complete_rule(None, {}) == ("", None, "")
+
+
+def test_a_goal_declared_for_a_pattern_of_metrics_holds_for_each() -> None:
+    metrics = {"*_odd": MetricDefinition("*_odd", goal="min"), "val_x": MetricDefinition("val_x")}
+    goals = Goals(Project(root=Path()), Project(root=Path(), metrics=metrics))
+
+    assert complete_rule(Leaderboard("churn", by="val_odd"), goals).goal == "min"
+    assert (list(goals), goals.get("val_x"), goals.get("other")) == (["*_odd"], None, None)
 
 
 def test_the_winner_satisfies_the_constraint() -> None:
