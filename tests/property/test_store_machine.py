@@ -276,4 +276,4 @@ def test_readers_see_what_was_logged_whatever_becomes_of_the_processes() -> None
 
 @pytest.mark.slow
 def test_readers_see_what_was_logged_whatever_becomes_of_the_processes_many_times() -> None:
-    run_state_machine_as_test(StoreMachine, settings=settings(max_examples=400, stateful_step_count=60, deadline=None))
+    run_state_machine_as_test(StoreMachine, settings=settings(max_examples=150, stateful_step_count=60, deadline=None))

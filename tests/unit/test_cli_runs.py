@@ -199,7 +199,7 @@ def test_a_damaged_file_hides_nothing_else_and_ends_with_3(
     assert code == 3
     assert "kept" in _text(console.out)
     assert _text(console.err) == (
-        f"warning: runs are missing here: {segment} cannot be read. See: pytest-mlrun verify\n"
+        f"warning: runs or values are missing here: {segment} is damaged. See: pytest-mlrun verify\n"
     )
 
 
