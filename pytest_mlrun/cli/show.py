@@ -6,7 +6,7 @@ import argparse
 
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.refs import find_run
-from pytest_mlrun.cli.source import DAMAGED, RunSource, open_source
+from pytest_mlrun.cli.source import DAMAGED, RunSource, note_doubtful, open_source, warn_of_damage
 from pytest_mlrun.errors import StoreDamagedError
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.plain import json_line
@@ -17,9 +17,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Run ``pytest-mlrun show``."""
     source = open_source(args, console)
     record = find_run(args.ref, source, console)
+    note_doubtful([record], console)
+    # By name it is the newest of those that can be read: one that cannot may have been meant.
+    code = 0 if record.run_id.endswith(args.ref) else warn_of_damage(source, console)
     if args.json:
         console.write(json_line(record))
-        return 0
+        return code
     points, lost = _read_points(record, source)
     lines = render_run(record, points, width=console.width, now_us=console.now_us, verbose=args.verbose)
     for text, markup in lines:
@@ -27,7 +30,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if lost is not None:
         console.write_error(lost)
         return DAMAGED
-    return 0
+    return code
 
 
 def _read_points(record: RunRecord, source: RunSource) -> tuple[dict[str, list[float]], StoreDamagedError | None]:
