@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import SupportsFloat
 
 from pytest_mlrun.errors import MetricError
+from pytest_mlrun.rules.arguments import show
 
 
 def as_float(name: str, value: SupportsFloat) -> float:
@@ -19,6 +20,6 @@ def as_float(name: str, value: SupportsFloat) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         raise MetricError(
-            f"metric {name!r} is not a number: {value!r} ({type(value).__name__})",
+            f"metric {name!r} is not a number: {show(value)}",
             next_step="pass one number; a table goes to log_table, a text to set_tag",
         ) from None
