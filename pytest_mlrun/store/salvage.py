@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -64,8 +65,9 @@ def salvage(segment: Segment) -> tuple[Segment, tuple[str, ...]]:
 
 def _decode_each(segment: Segment) -> Iterator[RunRecord]:
     for batch in segment.batches:
-        for at in range(batch.num_rows):
-            try:
-                yield from decode_runs(batch.slice(at, 1))
-            except _BROKEN:
-                continue
+        try:
+            yield from decode_runs(batch)
+        except _BROKEN:
+            for at in range(batch.num_rows):
+                with suppress(*_BROKEN):
+                    yield from decode_runs(batch.slice(at, 1))
