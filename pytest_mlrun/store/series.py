@@ -184,8 +184,10 @@ def compute_series_digest(series: Series) -> str:
         series: The series.
 
     Returns:
-        What the run's record says of it, if it is intact.
+        What the run's record says of it, if it is intact; nothing if its lists have lost their common length.
     """
+    if not len(series.steps) == len(series.times_us) == len(series.values):
+        return ""
     return compute_series_digests(series.steps, series.times_us, series.values, [len(series)])[0]
 
 

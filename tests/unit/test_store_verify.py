@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from pytest_mlrun.errors import StoreDamagedError
 from pytest_mlrun.records.run import Artifact, RunEnd, RunStart
 from pytest_mlrun.store.checksum import stamp, with_blank
 from pytest_mlrun.store.layout import LogFiles
@@ -94,6 +95,18 @@ def test_a_changed_point_is_found(store: Store) -> None:
     assert [(finding.kind, finding.message) for finding in verify_store(store)] == [
         ("series", "series 'loss' of run 00000001 is not what was recorded")
     ]
+
+
+def test_a_series_whose_lists_differ_in_length_is_found_and_refused(store: Store) -> None:
+    def change(table: pa.Table) -> pa.Table:
+        at = table.schema.get_field_index("step")
+        return table.set_column(at, table.schema.field(at), pa.array([table.column("step")[0].as_py()[1:]]))
+
+    change_table(only(store.path / "pts"), change)
+
+    assert summary(store) == [("series", (RUN,))]
+    with pytest.raises(StoreDamagedError, match="the points of 'loss' of run 00000001 cannot be read"):
+        store.reader().series(RUN, "loss")
 
 
 def test_a_missing_series_file_is_found(store: Store) -> None:
