@@ -152,6 +152,11 @@ def _add_verify(verbs: _Verbs[_Parser]) -> None:
     verb = _add_verb(
         verbs, "verify", "Recompute every digest of the store; exit 3 if one differs", "pytest-mlrun verify"
     )
+    verb.add_argument(
+        "--recover",
+        action="store_true",
+        help="then seal what processes of other boots and machines left, which only you can know to be over",
+    )
     _add_json(verb)
 
 

@@ -7,7 +7,7 @@ import argparse
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.filters import check_status, read_cause, read_since, read_tag
 from pytest_mlrun.cli.leaderboards import find_standing
-from pytest_mlrun.cli.source import RunSource, open_source, warn_of_damage
+from pytest_mlrun.cli.source import RunSource, note_doubtful, open_source, warn_of_damage
 from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.facts import is_bad
@@ -39,6 +39,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.write(f"… and {len(found) - len(shown)} more: --limit 0 shows all")
     if not found:
         console.note(_nothing(args, source))
+    note_doubtful(shown, console)
     return warn_of_damage(source, console)
 
 

@@ -6,7 +6,7 @@ import argparse
 
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.refs import find_run
-from pytest_mlrun.cli.source import DAMAGED, RunSource, open_source
+from pytest_mlrun.cli.source import DAMAGED, RunSource, note_doubtful, open_source, warn_of_damage
 from pytest_mlrun.errors import StoreDamagedError
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.confusion import Confusion, evaluated_name, read_confusion
@@ -19,9 +19,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     source = open_source(args, console)
     record = find_run(args.ref, source, console)
     events = source.annotations(record.run_id)
+    note_doubtful([record], console)
+    # By name it is the newest of those that can be read: one that cannot may have been meant.
+    code = 0 if record.run_id.endswith(args.ref) else warn_of_damage(source, console)
     if args.json:
         console.write(json_line(record, extra={"annotations": [plain_event(event) for event in events]}))
-        return 0
+        return code
     points, lost = _read_points(record, source)
     confusions, unread = _read_confusions(record, source)
     lines = render_run(
@@ -39,7 +42,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if lost is not None:
         console.write_error(lost)
         return DAMAGED
-    return 0
+    return code
 
 
 def _read_points(record: RunRecord, source: RunSource) -> tuple[dict[str, list[float]], StoreDamagedError | None]:

@@ -137,6 +137,19 @@ def open_source(args: argparse.Namespace, console: Console) -> RunSource:
     return store.reader()
 
 
+def note_doubtful(shown: Iterable[RunRecord], console: Console) -> None:
+    """Say what to do about runs of which nobody but a person can know whether they still run.
+
+    Args:
+        shown: The runs that were shown.
+        console: Where to.
+    """
+    doubtful = sum(run.status == "running?" for run in shown)
+    if doubtful:
+        runs = "1 run is" if doubtful == 1 else f"{doubtful} runs are"
+        console.note(f"{runs} of another boot or machine (running?). If over: pytest-mlrun verify --recover")
+
+
 def warn_of_damage(source: RunSource, console: Console) -> int:
     """Say which files could not be read: runs, or tags of runs, are missing in what was shown before.
 
@@ -151,5 +164,5 @@ def warn_of_damage(source: RunSource, console: Console) -> int:
     if not damaged:
         return 0
     more = f" and {len(damaged) - 1} more" if len(damaged) > 1 else ""
-    console.note(f"warning: not everything is shown: {damaged[0]}{more} cannot be read. See: pytest-mlrun verify")
+    console.note(f"warning: not everything is shown: {damaged[0]}{more} is damaged. See: pytest-mlrun verify")
     return DAMAGED

@@ -10,6 +10,7 @@ from typing import Protocol
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.progress import Progress
 from pytest_mlrun.cli.source import DAMAGED, find_store
+from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.table import clean_text
 
 
@@ -52,6 +53,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.write_all(_json_line(finding) for finding in findings)
     else:
         write_findings(findings, names, store=str(store.path), console=console)
+    if args.recover:
+        write_recovered(store.recover(other_boots=True), console)
     return DAMAGED if findings else 0
 
 
@@ -76,6 +79,19 @@ def write_findings(findings: Iterable[Finding], names: Mapping[str, str], *, sto
     touched = {run_id for finding in found for run_id in finding.run_ids}
     console.write(f"{_count(len(found), 'finding')}, {_count(len(touched), 'run')} touched")
     console.write("  next:  restore the files above from a copy of the store; all other runs stay readable")
+
+
+def write_recovered(runs: Iterable[RunRecord], console: Console) -> None:
+    """Write which runs were sealed: beside the findings, which alone are what ``--json`` promises.
+
+    Args:
+        runs: Runs of processes that are gone.
+        console: Where to.
+    """
+    recovered = list(runs)
+    for run in recovered:
+        console.note(f"recovered: {run.short_id}  {run.name}  {run.status}")
+    console.note(f"{_count(len(recovered), 'run')} recovered")
 
 
 def _json_line(finding: Finding) -> str:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, SupportsFloat
+from typing import TYPE_CHECKING, SupportsFloat, cast
 
 from pytest_mlrun.errors import ArtifactError, GateFailure, ParamError, RunClosedError
 from pytest_mlrun.records.identity import now_us
@@ -152,7 +152,7 @@ class Recording:
         from pytest_mlrun.rules.metric_vocabulary import check_value
 
         def log_checked(name: str, value: SupportsFloat, step: int | None = None) -> None:
-            if name not in self.channels:
+            if not isinstance(cast("object", name), str) or name not in self.channels:
                 self.open_channel(name)
             if name in self.ranged:
                 check_value(name, as_float(name, value), self.ranged[name])

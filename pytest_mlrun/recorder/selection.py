@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from pytest_mlrun.errors import StoreDamagedError
 from pytest_mlrun.rules.rows import Rows, count_reused, labels_behind
 from pytest_mlrun.rules.selection import Candidate, Choice, choose_winner, judge_candidates
 
@@ -47,9 +48,11 @@ def select_winner(recording: Recording, choice: Choice, reader: Reader, objects:
     Raises:
         RunNotFoundError: If no run can win.
         QueryError: If no run has the metric.
+        StoreDamagedError: If the best run may be among those that cannot be read.
     """
     scope, runs = _SESSION, _trained(reader.runs(experiment=choice.experiment, session_id=session_id), choice)
     if not runs:
+        _refuse_damage(reader.damaged(), choice)
         scope, runs = _STORE, _trained(reader.runs(experiment=choice.experiment), choice)
     candidates = judge_candidates(runs, choice)
     winner = choose_winner(candidates, choice, source=_SOURCES[scope], owner=recording.plan.test)
@@ -92,6 +95,15 @@ def note_reused(recording: Recording, selected: Selected, split: str, columns: M
     kept = [read_columns(selected.objects.read(digest)) for digest in selected.labels]
     reused = max(count_reused(Rows(rows["row_id"], rows["y_true"]), tested) for rows in kept)
     recording.write_context({f"selection.reused.{split}": {"rows": reused, "of": len(tested.ids)}})
+
+
+def _refuse_damage(damaged: Sequence[str], choice: Choice) -> None:
+    if damaged:
+        raise StoreDamagedError(
+            f"the best run of {choice.experiment!r} may be unreadable: the store is damaged",
+            where=damaged[0],
+            next_step="see: pytest-mlrun verify; or run the sweep in this session",
+        )
 
 
 def _trained(runs: Sequence[RunRecord], choice: Choice) -> list[RunRecord]:

@@ -9,6 +9,7 @@ from typing import SupportsFloat
 
 from pytest_mlrun.errors import GateFailure, MetricError
 from pytest_mlrun.records.verdict import GateKind, Verdict
+from pytest_mlrun.rules.arguments import expect_text
 from pytest_mlrun.rules.suggest import did_you_mean
 
 UNCALIBRATED = "UNCALIBRATED: decided by the value alone: no error rate can be stated"
@@ -36,6 +37,8 @@ class Gate:
     primary: bool = False
 
     def __post_init__(self) -> None:
+        write = f'mlrun.assert_{self.kind}("auc", 0.9)'
+        expect_text(self.metric, what=f"the metric of a {self.kind}", write=write, error=MetricError)
         if isinstance(self.bound, bool) or not _is_finite(self.bound):
             raise MetricError(
                 f"the {self.kind} of {self.metric!r} must be a finite number, found {self.bound!r}",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import SupportsFloat
 
 from pytest_mlrun.errors import MetricError
+from pytest_mlrun.rules.arguments import show
 
 
 def as_float(name: str, value: SupportsFloat) -> float:
@@ -19,7 +20,7 @@ def as_float(name: str, value: SupportsFloat) -> float:
         return float(value)
     except (TypeError, ValueError, OverflowError):
         raise MetricError(
-            f"metric {name!r} is not a number: {value!r:.60} ({type(value).__name__})",
+            f"metric {name!r} is not a number: {show(value)}",
             next_step=_how_to_log(name, value),
         ) from None
 

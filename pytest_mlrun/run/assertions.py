@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from pytest_mlrun.errors import GateFailure, MetricError
 
 if TYPE_CHECKING:
     from pytest_mlrun.recorder.recording import Recording
-    from pytest_mlrun.records.verdict import Verdict
+    from pytest_mlrun.records.verdict import GateKind, Verdict
     from pytest_mlrun.rules.gates import Gate
 
 
@@ -21,18 +20,20 @@ class Assertions:
 
     def floor(self, metric: str, minimum: float, *, at: str | int = "last") -> Gate:
         """Build the gate of ``assert_floor`` without enforcing it."""
-        from pytest_mlrun.rules.gates import Gate
-
-        return Gate("floor", metric, minimum, at=at, primary=metric == self._recording.plan.primary)
+        return self._build("floor", metric, minimum, at)
 
     def ceiling(self, metric: str, maximum: float, *, at: str | int = "last") -> Gate:
         """Build the gate of ``assert_ceiling`` without enforcing it."""
-        return replace(self.floor(metric, maximum, at=at), kind="ceiling")
+        return self._build("ceiling", metric, maximum, at)
 
     def judge(self, gate: Gate) -> Verdict:
         """Judge a gate on this run and record the verdict, whatever it is."""
+        from pytest_mlrun.rules.arguments import show
+        from pytest_mlrun.rules.gates import Gate
         from pytest_mlrun.run.gates import judge_gate
 
+        if not isinstance(cast("object", gate), Gate):
+            raise MetricError(f"not a gate: {show(gate)}", next_step='write mlrun.floor("auc", 0.9)')
         return judge_gate(self._recording, gate)
 
     def assert_floor(
@@ -75,6 +76,11 @@ class Assertions:
             error: GateFailure = failure(broken)
             raise error
         return verdicts[0]
+
+    def _build(self, kind: GateKind, metric: str, bound: float, at: str | int) -> Gate:
+        from pytest_mlrun.rules.gates import Gate
+
+        return Gate(kind, metric, bound, at=at, primary=metric == self._recording.plan.primary)
 
 
 def _bounds(metric: str | Mapping[str, float], bound: float | None) -> list[tuple[str, float]]:

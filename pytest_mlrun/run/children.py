@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
+from numbers import Integral
 from typing import TYPE_CHECKING
+
+from pytest_mlrun.errors import ParamError
 
 if TYPE_CHECKING:
     from pytest_mlrun.recorder.plan import RunPlan
@@ -81,3 +84,20 @@ def _text_of(error: BaseException) -> str:
     import traceback
 
     return "".join(traceback.format_exception(error))
+
+
+def read_count(count: int) -> int:
+    """Return a number of replicates.
+
+    Raises:
+        ParamError: If it is not a whole number of at least 1.
+    """
+    from pytest_mlrun.rules.arguments import show
+
+    given: object = count
+    if isinstance(given, bool) or not isinstance(given, Integral) or count < 1:
+        raise ParamError(
+            f"the number of seeds must be a whole number from 1 on, found {show(given)}",
+            next_step="write for run in mlrun.seeds(5): …",
+        )
+    return int(count)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from numbers import Real
+from typing import TYPE_CHECKING, cast
 
 from pytest_mlrun.errors import MetricError
+from pytest_mlrun.rules.arguments import expect_text, show
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,14 +45,15 @@ def log_evaluation(recording: Recording, rows: Evaluation) -> dict[str, float]:
     from pytest_mlrun.rules.metrics import compute_metrics
 
     recording.refuse_if_closed()
-    _check_split(rows.split)
-    y_true, y_out = _flat(np.asarray(rows.y_true)), _flat(np.asarray(rows.y_out))
+    y_true = _flat(_as_array("y_true", rows.y_true, rows.split))
+    y_out = _flat(_as_array("y_pred_or_score", rows.y_out, rows.split))
+    _check_settings(rows)
     _refuse_swapped(rows, y_true, y_out)
     scores = compute_metrics(rows.metrics, y_true, y_out, threshold=rows.threshold, labels=rows.labels)
-    ids = np.arange(len(y_true)) if rows.row_ids is None else np.asarray(rows.row_ids)
+    ids = np.arange(len(y_true)) if rows.row_ids is None else _as_array("row_ids", rows.row_ids, rows.split)
     columns = {"row_id": ids, "y_true": y_true}
     if rows.groups is not None:
-        columns["group"] = np.asarray(rows.groups)
+        columns["group"] = _as_array("groups", rows.groups, rows.split)
     _check_lengths(columns, len(y_true), rows.split)
     _store_rows(recording, rows.split, columns, y_out)
     if recording.selected is not None:
@@ -62,12 +65,51 @@ def log_evaluation(recording: Recording, rows: Evaluation) -> dict[str, float]:
     return scores
 
 
-def _check_split(split: object) -> None:
-    if not isinstance(split, str):
+def read_names(split: object, metrics: object) -> tuple[str, ...]:
+    """Return the metrics of an evaluation, given as one name or several.
+
+    Raises:
+        MetricError: If the split or a metric is not a name.
+    """
+    write = 'mlrun.evaluate("val", y_true, y_score, metrics=["roc_auc"])'
+    expect_text(split, what="the name of a split", write=write, error=MetricError)
+    names = (metrics,) if isinstance(metrics, str) else metrics
+    if not isinstance(names, Iterable):
+        raise MetricError(f"metrics must be names, found {show(metrics)}", next_step=f"write {write}")
+    names = tuple(names)
+    for name in names:
+        expect_text(name, what="the name of a metric", write=write, error=MetricError)
+    return names
+
+
+def _check_settings(rows: Evaluation) -> None:
+    threshold, labels = (cast("object", given) for given in (rows.threshold, rows.labels))
+    where = f"evaluate({rows.split!r})"
+    if isinstance(threshold, bool) or not isinstance(threshold, Real):
         raise MetricError(
-            f"evaluate takes the name of the split first, found {split!r:.40}",
-            next_step='write evaluate("val", y_true, y_score, metrics=["roc_auc"])',
+            f"threshold must be a number, found {show(threshold)}", where=where, next_step="write threshold=0.5"
         )
+    if labels is not None and not isinstance(labels, Iterable):
+        raise MetricError(
+            f"labels must be the classes, found {show(labels)}", where=where, next_step="write labels=model.classes_"
+        )
+
+
+def _as_array(name: str, given: ArrayLike, split: str) -> NDArray[np.generic]:
+    import numpy as np
+
+    try:
+        array = np.asarray(given)
+    except ValueError:
+        array = None
+    if array is None or not array.ndim:
+        found = "rows of different lengths" if array is None else show(given)
+        raise MetricError(
+            f"{name} must have one entry a row, found {found}",
+            where=f"evaluate({split!r})",
+            next_step="pass an array of shape (n,), or of (n, k) for the scores of k classes",
+        )
+    return array
 
 
 def _flat(array: NDArray[np.generic]) -> NDArray[np.generic]:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, SupportsFloat
 
-from pytest_mlrun.errors import MarkerError
+from pytest_mlrun.errors import MarkerError, MetricError, NamingError, ParamError
 from pytest_mlrun.run.assertions import Assertions
 
 if TYPE_CHECKING:
@@ -129,18 +129,26 @@ class Run(Assertions):
             ParamError: If the value has no stable description, or the param has another value already.
             NamingError: If ``mlrun.toml`` refuses the name.
         """
+        from pytest_mlrun.rules.arguments import expect_text
+
+        expect_text(name, what="the name of a param", write='mlrun.log_param("depth", 3)', error=NamingError)
         self.log_params({name: value})
 
     def log_params(self, params: Mapping[str, object]) -> None:
         """Record several params, each once; see ``log_param``."""
+        from pytest_mlrun.rules.arguments import expect_mapping
         from pytest_mlrun.rules.naming import check_param_names
         from pytest_mlrun.rules.params import describe_param
 
+        expect_mapping(params, what="params", write='mlrun.log_params({"depth": 3})', error=ParamError)
         check_param_names(params, self._recording.plan.project.naming)
         self._recording.write_params({name: describe_param(name, value) for name, value in params.items()})
 
     def set_tag(self, key: str, value: str) -> None:
         """Set a tag; a later value replaces an earlier one."""
+        from pytest_mlrun.rules.arguments import expect_text
+
+        expect_text(key, what="the name of a tag", write='mlrun.set_tag("team", "risk")', error=NamingError)
         self.set_tags({key: value})
 
     def set_tags(self, tags: Mapping[str, str]) -> None:
@@ -149,9 +157,11 @@ class Run(Assertions):
         Raises:
             NamingError: If ``mlrun.toml`` has a vocabulary that lacks a tag or its value.
         """
+        from pytest_mlrun.rules.arguments import as_tag_text, expect_mapping
         from pytest_mlrun.rules.naming import check_tag
 
-        texts = {key: str(value) for key, value in tags.items()}
+        expect_mapping(tags, what="tags", write='mlrun.set_tags({"team": "risk"})', error=NamingError)
+        texts = {key: as_tag_text(key, value, error=NamingError) for key, value in tags.items()}
         for key, value in texts.items():
             check_tag(key, value, self._recording.plan.project.naming)
         self._recording.write_tags(texts)
@@ -172,6 +182,9 @@ class Run(Assertions):
 
     def log_metrics(self, metrics: Mapping[str, SupportsFloat], step: int | None = None) -> None:
         """Record several metrics at one step; see ``log_metric``."""
+        from pytest_mlrun.rules.arguments import expect_mapping
+
+        expect_mapping(metrics, what="metrics", write='mlrun.log_metrics({"loss": 0.5})', error=MetricError)
         self._recording.open_channels(tuple(metrics))
         for name, value in metrics.items():
             self.log_metric(name, value, step)
@@ -182,7 +195,7 @@ class Run(Assertions):
         """Store a copy of a file, or of every file of a folder, under ``name`` (default: its own name)."""
         from pytest_mlrun.run.files import add_path
 
-        add_path(self._recording, Path(path), name)
+        add_path(self._recording, path, name)
 
     def log_dict(self, dictionary: Mapping[str, object] | list[object], name: str) -> Artifact:
         """Store a dictionary or list as JSON."""
@@ -286,9 +299,9 @@ class Run(Assertions):
         Raises:
             MetricError: If a metric is unknown or undefined on these rows.
         """
-        from pytest_mlrun.run.evaluation import Evaluation, log_evaluation
+        from pytest_mlrun.run.evaluation import Evaluation, log_evaluation, read_names
 
-        names = (metrics,) if isinstance(metrics, str) else tuple(metrics)
+        names = read_names(split, metrics)
         rows = Evaluation(split, y_true, y_pred_or_score, names, row_ids, groups, threshold, labels)
         scores = log_evaluation(self._recording, rows)
         self.log_metrics({f"{split}_{name}": value for name, value in scores.items()})
@@ -313,9 +326,9 @@ class Run(Assertions):
         Each pass is a child run with the param ``replicate``. One that is left early finishes with this run.
         """
         from pytest_mlrun.pillars.randomness import derive_seed
-        from pytest_mlrun.run.children import begin_child
+        from pytest_mlrun.run.children import begin_child, read_count
 
-        for index in range(count):
+        for index in range(read_count(count)):
             seed = derive_seed(self.seed, "replicate", str(index))
             with begin_child(self._recording, {"replicate": index}, seed=seed, seed_source="derived") as recording:
                 yield Run(recording, tmp_path=self._tmp_path)

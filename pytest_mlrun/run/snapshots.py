@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
+from pytest_mlrun.errors import DataError
+
 if TYPE_CHECKING:
     from pytest_mlrun.recorder.recording import Recording
     from pytest_mlrun.records.snapshot import Snapshot
@@ -17,6 +19,9 @@ class SnapshotsByName(Mapping[str, "Snapshot"]):
         self._recording = recording
 
     def __getitem__(self, name: str) -> Snapshot:
+        from pytest_mlrun.rules.arguments import expect_text
+
+        expect_text(name, what="the name of a snapshot", write='mlrun.data["churn"]', error=DataError)
         return self._recording.snapshot(name)
 
     def __iter__(self) -> Iterator[str]:

@@ -23,6 +23,8 @@ def add_splits(recording: Recording, rows: Mapping[str, ArrayLike]) -> None:
     Raises:
         DataError: If a row is in two splits, or twice in one, or a split was logged already with other rows.
     """
+    if not rows:
+        raise DataError("log_split was given no split", next_step="write mlrun.log_split(train=ids, val=ids)")
     place = f"log_split of run {recording.plan.name}"
     known = dict(recording.splits)
     facts: dict[str, object] = {}

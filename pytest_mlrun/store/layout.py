@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,6 +114,18 @@ def list_leftovers(root: Path) -> list[str]:
     return sorted(leftover.difference(list_logs(root)))
 
 
+def list_damaged(root: Path) -> list[str]:
+    """List the logs that were kept when they were sealed, for their unreadable bytes.
+
+    Args:
+        root: The store's folder.
+
+    Returns:
+        Their ids, oldest first.
+    """
+    return _stems(root / "damaged", ".arrows")
+
+
 def _stems(folder: Path, suffix: str) -> list[str]:
     try:
         names = os.listdir(folder)  # noqa: PTH208 - hundreds of names: Path objects would cost more than the listing
@@ -179,7 +192,9 @@ def _create(path: Path, about: Path, *, steps: Steps) -> None:
                 (path / name).mkdir(exist_ok=True)
             if not (path / ".gitignore").exists():  # somebody's own, where the store is put into a folder in use
                 (path / ".gitignore").write_text("*\n", encoding="utf-8")
-        text = json.dumps({"format": f"{FORMAT[0]}.{FORMAT[1]}", "store_id": new_id()}) + "\n"
+        number, store_id = f"{FORMAT[0]}.{FORMAT[1]}", new_id()
+        about_it = {"format": number, "store_id": store_id, "crc": _compute_crc(number, store_id)}
+        text = json.dumps(about_it) + "\n"
 
         def write(target: Path) -> None:
             target.write_text(text, encoding="utf-8")
@@ -189,11 +204,17 @@ def _create(path: Path, about: Path, *, steps: Steps) -> None:
             sync_folder(path.parent)
 
 
+def _compute_crc(number: str, store_id: str) -> str:
+    return f"{zlib.crc32(f'{number} {store_id}'.encode()):08x}"
+
+
 def _read_about(about: Path) -> str:
     try:
         content = json.loads(read_bytes(about))
-        major, minor = (int(part) for part in str(content["format"]).split("."))
-        store_id = str(content["store_id"])
+        number, store_id = str(content["format"]), str(content["store_id"])
+        major, minor = (int(part) for part in number.split("."))
+        if content.get("crc", "") not in {"", _compute_crc(number, store_id)}:
+            raise ValueError
     except (ValueError, KeyError, TypeError) as error:
         raise StoreDamagedError(
             "the run store's mlrun.json cannot be read",

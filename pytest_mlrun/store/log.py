@@ -17,6 +17,7 @@ import pyarrow as pa
 from pytest_mlrun.errors import StoreWriteError
 from pytest_mlrun.records.identity import now_us
 from pytest_mlrun.store.files import Steps, write_error, writing
+from pytest_mlrun.store.torn import is_cut_short
 
 EVENT_SCHEMA: Final = pa.schema(
     [
@@ -62,7 +63,7 @@ class LogContent:
     Attributes:
         events: In written order.
         torn_bytes: Length of the incomplete end, as a kill in the middle of a write leaves it.
-        damaged: Ranges of unreadable bytes that readable events follow.
+        damaged: Ranges of other unreadable bytes.
     """
 
     events: tuple[Event, ...]
@@ -211,16 +212,23 @@ def read_log(content: bytes | mmap.mmap) -> LogContent:
     buffer = pa.py_buffer(content)
     events: list[Event] = []
     damaged: list[tuple[int, int]] = []
+    header_bytes = 0
     at = _skip_schema(buffer)
     while at < len(content):
         expected = events[-1].seq + 1 if events else 0
         found = _find_event(content, buffer, at, expected)
         if found is None:
-            return LogContent(tuple(events), len(content) - at, tuple(damaged))
+            tail = content[at:]
+            # With no event before it, it was the first: nothing was acknowledged yet.
+            if not events or is_cut_short(tail, header_bytes=header_bytes):
+                return LogContent(tuple(events), len(tail), tuple(damaged))
+            damaged.append((at, len(content)))
+            break
         start, event, end = found
         if start > at or event.seq > expected:
             damaged.append((at, start))
         events.append(event)
+        header_bytes = int.from_bytes(content[start + 4 : start + 8], "little")
         at = end
     return LogContent(tuple(events), 0, tuple(damaged))
 

@@ -177,7 +177,10 @@ def _share_map(
 
         def log_metric(name: str, value: SupportsFloat, step: int | None = None) -> None:
             # Everything in one function: calls and attributes are a fifth of what a point costs.
-            channel = channels.get(name) or open_channel(name)
+            try:
+                channel = channels.get(name) or open_channel(name)
+            except TypeError:  # a list, which no mapping can look up: whoever opens channels says so
+                channel = open_channel(name)
             if type(value) is not float:
                 value = as_float(name, value)
             place = take()
@@ -193,6 +196,7 @@ def _share_map(
             if value != value:  # noqa: PLR0124 - NaN is the only number that differs from itself
                 note_nan(name, step)
 
+        log_metric.__qualname__ = "Run.log_metric"  # what Python says of a missing argument
         return log_metric
 
     def swap(new: mmap.mmap | bytearray) -> None:

@@ -5,10 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
-import pyarrow as pa
 
 from pytest_mlrun.errors import ArtifactError, MetricError, RunNotFoundError, StoreDamagedError
 from pytest_mlrun.records.annotation import Annotation
@@ -20,9 +19,12 @@ from pytest_mlrun.store.objects import Objects
 from pytest_mlrun.store.points import Series
 from pytest_mlrun.store.segment import Segment, decode_runs
 from pytest_mlrun.store.selection import best_runs, by_age, match_all, safe_mask, select_runs
-from pytest_mlrun.store.series import read_one_series
+from pytest_mlrun.store.series import compute_series_digest, read_one_series
 from pytest_mlrun.store.tables import join_tables
 from pytest_mlrun.store.view import View, Viewer
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _SHORT_ID: Final = re.compile(r"[0-9a-f-]{8,36}")
 
@@ -70,14 +72,13 @@ class Reader:
 
         Raises:
             RunNotFoundError: No run, or more than one, answers to it.
+            StoreDamagedError: The run is not what was recorded, or the file that may hold it cannot be read.
         """
         found = self.find_all(ref)
         if len(found) == 1:
             return found[0]
         if not found:
-            raise RunNotFoundError(
-                f"no run answers to {ref!r}", where=str(self._root), next_step="list the runs: pytest-mlrun runs"
-            )
+            raise _missing_run(self._viewer.look(), self._root, ref, f"no run answers to {ref!r}")
         raise RunNotFoundError(
             f"{len(found)} runs answer to {ref!r}",
             details=tuple(f"{run.run_id}  {run.name}  {run.experiment}  {run.status}" for run in found),
@@ -125,7 +126,7 @@ class Reader:
         Raises:
             RunNotFoundError: There is no such run.
             MetricError: The run has no such metric.
-            StoreDamagedError: The points cannot be read.
+            StoreDamagedError: The run or its points are not what was recorded.
         """
         view = self._viewer.look()
         for segment in view.segments:
@@ -134,9 +135,7 @@ class Reader:
                 if len(rows):
                     record = decode_runs(batch.slice(int(rows[0]), 1))[0]
                     return self._read_series(view, segment, record, name)
-        raise RunNotFoundError(
-            f"there is no run {run_id}", where=str(self._root), next_step="list the runs: pytest-mlrun runs"
-        )
+        raise _missing_run(view, self._root, run_id, f"there is no run {run_id}")
 
     def top(
         self, experiment: str | None, *, by: str, goal: Goal, where: tuple[Comparison, ...] = (), limit: int = 20
@@ -206,15 +205,7 @@ class Reader:
         Returns:
             Paths.
         """
-        view = self._viewer.look()
-        paths = list(view.damaged)
-        for segment in view.segments:
-            try:
-                for batch in segment.batches:
-                    batch.validate(full=True)
-            except pa.ArrowException:
-                paths.append(str(self._root / "seg" / f"{segment.id}.arrow"))
-        return tuple(paths)
+        return tuple(dict.fromkeys(damage.path for damage in self._viewer.look().damaged))
 
     def _read_series(self, view: View, segment: Segment, record: RunRecord, name: str) -> Series:
         if name not in record.series:
@@ -236,8 +227,25 @@ class Reader:
             except ValueError as error:
                 raise _lost_series(record, name, path) from error
             if found is not None:
+                if compute_series_digest(found) != record.series[name]:
+                    raise _lost_series(record, name, path)
                 return found
         raise _lost_series(record, name, self._root / "pts")
+
+
+def _missing_run(view: View, root: Path, ref: str, headline: str) -> RunNotFoundError | StoreDamagedError:
+    for damage in view.damaged:
+        if any(run_id.endswith(ref) for run_id in damage.run_ids):
+            return StoreDamagedError(
+                f"run {ref[-8:]} is not what was recorded", where=damage.path, next_step="see: pytest-mlrun verify"
+            )
+    if view.damaged:
+        return StoreDamagedError(
+            f"{headline}; the store is damaged: it may have been there",
+            where=view.damaged[0].path,
+            next_step="see: pytest-mlrun verify",
+        )
+    return RunNotFoundError(headline, where=str(root), next_step="list the runs: pytest-mlrun runs")
 
 
 def _lost_series(record: RunRecord, name: str, path: Path) -> StoreDamagedError:

@@ -78,9 +78,10 @@ class _Replaced:
 
     def _read(self, segment: str) -> tuple[str, ...]:
         try:
-            return open_segment(self._root / "seg" / f"{segment}.arrow").facts.replaces
+            found = open_segment(self._root / "seg" / f"{segment}.arrow")
         except (FileNotFoundError, ValueError):
             return ()
+        return found.facts.replaces if found.intact else ()
 
 
 def _remove_leftover(files: LogFiles, *, steps: Steps) -> None:

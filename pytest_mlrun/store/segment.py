@@ -11,9 +11,10 @@ from typing import Final, cast
 
 import pyarrow as pa
 
-from pytest_mlrun.errors import StoreWriteError
+from pytest_mlrun.errors import StoreError, StoreWriteError
 from pytest_mlrun.records.run import RECORD_VERSION, Artifact, RunRecord
 from pytest_mlrun.records.verdict import Verdict
+from pytest_mlrun.store.checksum import has_stamp, stamp, with_blank
 from pytest_mlrun.store.columns import (
     ColumnTooLargeError,
     arrow_type,
@@ -22,6 +23,7 @@ from pytest_mlrun.store.columns import (
     check_bounds,
     number_values,
 )
+from pytest_mlrun.store.files import map_bytes
 from pytest_mlrun.store.schema import ARTIFACT_FIELDS, GATE_FIELDS, RUN_FIELDS, Kind, load_fields
 from pytest_mlrun.store.shred import TypedColumn, complete_layers, plan_columns
 
@@ -97,12 +99,21 @@ class SegmentFacts:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """An open segment. Its columns are mapped: rows cost nothing until they are read."""
+    """An open segment. Its columns are mapped: rows cost nothing until they are read.
+
+    Attributes:
+        id: Id of the segment; ``log:<id>`` for the runs of a live log in the same form.
+        facts: What it says about itself.
+        batches: Its rows.
+        schema: Their schema.
+        intact: Whether its bytes are those that were written.
+    """
 
     id: str
     facts: SegmentFacts
     batches: tuple[pa.RecordBatch, ...]
     schema: pa.Schema
+    intact: bool = True
 
     @property
     def rows(self) -> int:
@@ -122,9 +133,11 @@ def write_segment(
         series: Ids of the series files.
     """
     table = build_runs(records, replaces=replaces, series=series)
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table[0].schema) as writer:
+    schema = with_blank(table[0].schema)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         for batch in table:
             writer.write_batch(batch)
+    stamp(path, schema)
 
 
 def build_runs(
@@ -189,25 +202,27 @@ def open_segment(path: Path) -> Segment:
         path: The file.
 
     Returns:
-        The segment; its columns stay mapped while it lives, also when the file is removed.
+        The segment; its columns stay mapped while it lives, also when the file is removed. If it is not ``intact``,
+        anything it says may be wrong.
 
     Raises:
         FileNotFoundError: The file is gone, as after a compaction.
-        ValueError: The file is damaged.
+        ValueError: The file cannot be opened.
     """
     try:
-        with pa.memory_map(str(path)) as source:
-            reader = pa.ipc.open_file(source)
-            batches = tuple(reader.get_batch(at) for at in range(reader.num_record_batches))
-            for batch in batches:
-                batch.validate()
-            facts = SegmentFacts.from_metadata(reader.schema.metadata)
-            _check_columns(reader.schema)
+        content = map_bytes(path)
+        reader = pa.ipc.open_file(pa.BufferReader(content))
+        intact = has_stamp(content, reader.schema.metadata)
+        batches = tuple(reader.get_batch(at) for at in range(reader.num_record_batches))
+        for batch in batches:
+            batch.validate()
+        facts = SegmentFacts.from_metadata(reader.schema.metadata)
+        _check_columns(reader.schema)
     except FileNotFoundError:
         raise
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(str(error)) from error
-    return Segment(path.stem, facts, batches, reader.schema)
+    except (pa.ArrowException, OSError, StoreError) as error:
+        raise ValueError(str(error).splitlines()[0]) from error
+    return Segment(path.stem, facts, batches, reader.schema, intact)
 
 
 def _check_columns(schema: pa.Schema) -> None:

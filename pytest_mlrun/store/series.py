@@ -11,7 +11,10 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 
+from pytest_mlrun.store.checksum import has_stamp, stamp, with_blank
 from pytest_mlrun.store.columns import build_array, equal_text, list_array, number_values
+from pytest_mlrun.store.digest import compute_series_digests
+from pytest_mlrun.store.files import map_bytes
 from pytest_mlrun.store.points import Series
 
 SERIES_SCHEMA: Final = pa.schema(
@@ -26,7 +29,7 @@ SERIES_SCHEMA: Final = pa.schema(
 )
 _PART_POINTS: Final = 65_536
 _BATCH_POINTS: Final = 25_000
-_BROKEN = (pa.ArrowException, OSError)
+_BROKEN = (pa.ArrowException, OSError, IndexError, TypeError)
 
 _Row = tuple[str, str, int, Series]
 
@@ -46,9 +49,11 @@ def write_series(path: Path, series: Iterable[tuple[str, Series]]) -> bool:
     if first is None:
         return False
     options = pa.ipc.IpcWriteOptions(compression="zstd")
-    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, SERIES_SCHEMA, options=options) as writer:
+    schema = with_blank(SERIES_SCHEMA)
+    with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema, options=options) as writer:
         for batch in chain([first], batches):
             writer.write_batch(batch)
+    stamp(path, schema)
     return True
 
 
@@ -101,11 +106,11 @@ def read_one_series(path: Path, run_id: str, name: str) -> Series | None:
             # A compressed batch is decompressed whole: look the run up in a reader that sees two small columns only.
             keys = pa.ipc.open_file(source, options=pa.ipc.IpcReadOptions(included_fields=[0, 1]))
             last = keys.num_record_batches
-            at = bisect_left(range(last), run_id, key=lambda index: keys.get_batch(index).column(0)[-1].as_py())
+            at = bisect_left(range(last), run_id, key=lambda index: _get_sound(keys, index).column(0)[-1].as_py())
             whole = pa.ipc.open_file(source)
             pieces: list[Series] = []
             while at < last:
-                batch = keys.get_batch(at)
+                batch = _get_sound(keys, at)
                 rows = np.flatnonzero(equal_text(batch.column(0), run_id) & equal_text(batch.column(1), name)).tolist()
                 if rows:
                     pieces += [piece for _, piece in _decode(whole.get_batch(at), rows)]
@@ -153,6 +158,39 @@ def read_all_series(path: Path) -> Iterator[tuple[str, Series]]:
         yield owner, join_parts(held)
 
 
+def has_checksum(path: Path) -> bool:
+    """Say whether the bytes of a series file are those that were written.
+
+    Args:
+        path: A series file.
+
+    Returns:
+        Whether its checksum holds.
+
+    Raises:
+        FileNotFoundError: The file is gone.
+    """
+    content = map_bytes(path)
+    try:
+        return has_stamp(content, pa.ipc.open_file(pa.BufferReader(content)).schema.metadata)
+    except _BROKEN:
+        return False
+
+
+def compute_series_digest(series: Series) -> str:
+    """Compute the digest of one series.
+
+    Args:
+        series: The series.
+
+    Returns:
+        What the run's record says of it, if it is intact; nothing if its lists have lost their common length.
+    """
+    if not len(series.steps) == len(series.times_us) == len(series.values):
+        return ""
+    return compute_series_digests(series.steps, series.times_us, series.values, [len(series)])[0]
+
+
 def join_parts(parts: list[Series]) -> Series:
     """Join the parts of one series.
 
@@ -170,6 +208,13 @@ def join_parts(parts: list[Series]) -> Series:
         np.concatenate([part.times_us for part in parts]),
         np.concatenate([part.values for part in parts]),
     )
+
+
+def _get_sound(reader: pa.RecordBatchFileReader, at: int) -> pa.RecordBatch:
+    # Reading text through an offset that points outside the batch would end the process.
+    batch = reader.get_batch(at)
+    batch.validate(full=True)
+    return batch
 
 
 def _decode(batch: pa.RecordBatch, rows: list[int]) -> Iterator[tuple[str, Series]]:

@@ -12,15 +12,15 @@ import pyarrow as pa
 from pytest_mlrun.errors import MlrunError
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.annotations import read_annotations
-from pytest_mlrun.store.digest import compute_run_digest, compute_series_digests
+from pytest_mlrun.store.digest import compute_run_digest
 from pytest_mlrun.store.files import read_bytes
-from pytest_mlrun.store.layout import LogFiles, list_logs
+from pytest_mlrun.store.layout import LogFiles, list_damaged, list_logs
 from pytest_mlrun.store.locks import find_boot_id
 from pytest_mlrun.store.log import read_log
 from pytest_mlrun.store.segment import Segment, build_runs, decode_runs
-from pytest_mlrun.store.series import read_all_series
+from pytest_mlrun.store.series import compute_series_digest, has_checksum, read_all_series
 from pytest_mlrun.store.store import Store
-from pytest_mlrun.store.view import Viewer
+from pytest_mlrun.store.view import View, Viewer
 
 FindingKind = Literal["segment", "run", "series", "object", "log", "columns", "annotation"]
 _BROKEN: Final = (ValueError, TypeError, KeyError, pa.ArrowException)
@@ -53,10 +53,8 @@ def verify_store(store: Store) -> Iterator[Finding]:
         What is wrong; nothing if all is well.
     """
     view = Viewer(store.path).look()
-    for name in view.damaged:
-        if name.endswith(".arrow"):
-            yield Finding("segment", name, (), "the segment cannot be opened: its runs are not readable")
     yield from _verify_logs(store.path)
+    yield from _verify_opened(view)
     wanted: dict[str, list[str]] = {}
     for segment in view.segments:
         path = _path_of(store.path, segment)
@@ -76,6 +74,14 @@ def verify_store(store: Store) -> Iterator[Finding]:
     yield from _verify_objects(store, wanted)
     for path, reason in read_annotations(store.path)[1]:
         yield Finding("annotation", str(path), (), f"the annotation is not what was written: {reason}")
+
+
+def _verify_opened(view: View) -> Iterator[Finding]:
+    for damage in view.damaged:
+        if damage.message and damage.path.endswith(".arrow"):
+            yield Finding("segment", damage.path, (), damage.message)
+        for run_id in damage.run_ids:
+            yield Finding("run", damage.path, (run_id,), f"run {run_id[-8:]} is not what was recorded")
 
 
 def _path_of(root: Path, segment: Segment) -> Path:
@@ -102,8 +108,10 @@ def _verify_logs(root: Path) -> Iterator[Finding]:
         # Of a living process, an incomplete end may just be on its way.
         if content.torn_bytes and content.header.get("boot") != find_boot_id():
             yield Finding("log", str(path), (), f"the log's last {content.torn_bytes} bytes are incomplete")
-    for path in sorted((root / "damaged").glob("*.arrows")):
-        yield Finding("log", str(path), (), "a log with unreadable bytes was kept when it was sealed")
+    for log in list_damaged(root):
+        yield Finding(
+            "log", str(LogFiles(root, log).damaged), (), "a log with unreadable bytes was kept when it was sealed"
+        )
 
 
 def _verify_runs(path: Path, records: list[RunRecord]) -> Iterator[Finding]:
@@ -140,28 +148,36 @@ def _verify_series(root: Path, path: Path, segment: Segment, records: list[RunRe
         return  # folded from the log a moment ago
     missing = {(record.run_id, name): digest for record in records for name, digest in record.series.items()}
     for part in segment.facts.series:
-        series_path = root / "pts" / f"{part}.arrow"
-        try:
-            for run_id, series in read_all_series(series_path):
-                found = compute_series_digests(series.steps, series.times_us, series.values, [len(series)])[0]
-                expected = missing.pop((run_id, series.name), None)
-                if expected is not None and found != expected:
-                    message = f"series {series.name!r} of run {run_id[-8:]} is not what was recorded"
-                    yield Finding("series", str(series_path), (run_id,), message)
-        except FileNotFoundError:
-            yield Finding("series", str(series_path), (), "the series file is missing")
-        except _BROKEN as error:
-            yield Finding("series", str(series_path), (), f"the series file is damaged: {_first_line(error)}")
+        path = root / "pts" / f"{part}.arrow"
+        found = list(_verify_series_file(path, missing))
+        yield from found
+        if not found and not has_checksum(path):
+            yield Finding("series", str(path), (), "the series file's checksum does not hold")
     for run_id, name in missing:
         yield Finding("series", str(path), (run_id,), f"series {name!r} of run {run_id[-8:]} is not readable")
 
 
+def _verify_series_file(path: Path, missing: dict[tuple[str, str], str]) -> Iterator[Finding]:
+    try:
+        for run_id, series in read_all_series(path):
+            expected = missing.pop((run_id, series.name), None)
+            if expected is not None and compute_series_digest(series) != expected:
+                message = f"series {series.name!r} of run {run_id[-8:]} is not what was recorded"
+                yield Finding("series", str(path), (run_id,), message)
+    except FileNotFoundError:
+        yield Finding("series", str(path), (), "the series file is missing")
+    except _BROKEN as error:
+        yield Finding("series", str(path), (), f"the series file is damaged: {_first_line(error)}")
+
+
 def _verify_objects(store: Store, wanted: dict[str, list[str]]) -> Iterator[Finding]:
     for digest, run_ids in sorted(wanted.items()):
+        path = store.path / "objects"
         try:
+            path = store.objects.path(digest)
             intact = store.objects.verify(digest)
             message = f"object {digest[:19]}… is not what was stored"
         except (MlrunError, FileNotFoundError, ValueError) as error:
             intact, message = False, f"object {digest[:19]}… is not readable: {_first_line(error)}"
         if not intact:
-            yield Finding("object", str(store.path / "objects"), tuple(run_ids), message)
+            yield Finding("object", str(path), tuple(run_ids), message)

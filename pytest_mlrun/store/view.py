@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -12,15 +12,20 @@ from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.store.annotations import Overlay, read_annotations
 from pytest_mlrun.store.files import read_bytes
 from pytest_mlrun.store.fold import FoldedRun, fold_events, fold_runs
-from pytest_mlrun.store.layout import LogFiles, list_logs, list_segments
+from pytest_mlrun.store.layout import LogFiles, list_damaged, list_logs, list_segments
 from pytest_mlrun.store.locks import find_boot_id
 from pytest_mlrun.store.log import read_log
 from pytest_mlrun.store.points import Series, read_points
+from pytest_mlrun.store.salvage import Damage, is_intact, salvage
 from pytest_mlrun.store.segment import Segment, SegmentFacts, build_runs, open_segment
 
 _MOST_TRIES: Final = 100
 
-_Key = tuple[int, int, int]
+_Key = tuple[int, int, int, bool]
+_Opened = tuple[_Key, Segment, Sequence[Damage]]
+
+_KEPT: Final = "a log with unreadable bytes was kept when it was sealed"
+_CHECKSUM: Final = "the segment's checksum does not hold"
 
 
 @dataclass(slots=True)
@@ -30,13 +35,13 @@ class View:
     Attributes:
         segments: Sealed runs, then the runs of live logs in the same form.
         live_series: Series of the runs of live logs, by run id.
-        damaged: Paths of what cannot be read.
+        damaged: What is not as it was written; of these files, only intact runs are in ``segments``.
         overlay: Tags that were added to runs later.
     """
 
     segments: list[Segment] = field(default_factory=list)
     live_series: dict[str, Mapping[str, Series]] = field(default_factory=dict)
-    damaged: list[str] = field(default_factory=list)
+    damaged: list[Damage] = field(default_factory=list)
     overlay: Overlay = field(default_factory=Overlay)
 
 
@@ -49,7 +54,7 @@ class Viewer:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._opened: dict[str, tuple[_Key, Segment]] = {}
+        self._opened: dict[str, _Opened] = {}
         self._events: dict[str, Annotation] = {}
 
     def look(self) -> View:
@@ -78,8 +83,9 @@ class Viewer:
         # Runs move from live/ to seg/: listed the other way round, a log sealed in between would be in neither.
         logs = list_logs(self._root)
         names = list_segments(self._root)
-        view = View()
-        segments = [segment for name in names if (segment := self._open(name, view)) is not None]
+        kept = list_damaged(self._root)
+        view = View(damaged=[Damage(str(LogFiles(self._root, log).damaged), _KEPT) for log in kept])
+        segments = [segment for name in names if (segment := self._open(name, view, kept=name in kept)) is not None]
         replaced = {name for segment in segments for name in segment.facts.replaces}
         view.segments = [segment for segment in segments if segment.id not in replaced]
         live = [log for log in logs if f"log:{log}" not in replaced]
@@ -95,35 +101,49 @@ class Viewer:
 
     def _add_events(self, view: View) -> None:
         self._events, damaged = read_annotations(self._root, known=self._events)
-        view.damaged += [str(path) for path, _ in damaged]
+        view.damaged += [Damage(str(path), reason) for path, reason in damaged]
         view.overlay = Overlay(self._events.values())
 
-    def _open(self, name: str, view: View) -> Segment | None:
+    def _open(self, name: str, view: View, *, kept: bool) -> Segment | None:
         path = self._root / "seg" / f"{name}.arrow"
         about = path.stat()
-        key = (about.st_ino, about.st_mtime_ns, about.st_size)
+        key = (about.st_ino, about.st_mtime_ns, about.st_size, kept)
         known = self._opened.get(name)
-        if known is not None and known[0] == key:
-            return known[1]
-        try:
-            segment = open_segment(path)
-        except ValueError:
-            view.damaged.append(str(path))
-            return None
-        self._opened[name] = (key, segment)
-        return segment
+        if known is None or known[0] != key:
+            try:
+                known = self._opened[name] = (key, *_open_checked(path, check_runs=kept))
+            except ValueError as error:
+                view.damaged.append(Damage(str(path), f"the segment cannot be opened: {error}"))
+                return None
+        view.damaged += known[2]
+        return known[1]
 
     def _add_live(self, files: LogFiles, view: View, *, boot: str) -> None:
         log = read_log(read_bytes(files.events))
-        if log.damaged:
-            view.damaged.append(str(files.events))
         status = "running" if log.header.get("boot") == boot else "running?"
         states = fold_events(log.events).values()
         runs = list(fold_runs(states, load_points=lambda: read_points(files.points), unfinished=status))
+        if log.damaged:
+            lost = tuple(run.record.run_id for run in runs if not is_intact(run.record))
+            view.damaged.append(Damage(str(files.events), "the log is damaged", lost))
+            runs = [run for run in runs if run.record.run_id not in lost]
         if not runs:
             return
         view.segments.append(_as_segment(files.log, runs))
         view.live_series.update({run.record.run_id: run.series for run in runs})
+
+
+def _open_checked(path: Path, *, check_runs: bool) -> tuple[Segment, Sequence[Damage]]:
+    segment = open_segment(path)
+    if segment.intact and not check_runs:
+        return segment, ()
+    rows = segment.rows
+    segment, lost = salvage(segment)
+    if segment.intact:
+        return segment, (Damage(str(path), "", lost),) if lost else ()
+    left_out = rows - segment.rows
+    message = f"{_CHECKSUM}: {left_out} of {rows} runs {'is' if left_out == 1 else 'are'} not readable"
+    return segment, (Damage(str(path), message, lost),)
 
 
 def _as_segment(log: str, runs: list[FoldedRun]) -> Segment:

@@ -23,8 +23,8 @@ SWEEP = "tests/test_sweep.py"
 REPLICATES = "tests/test_replicates.py"
 SUITES = Path(__file__).parent / "suites"
 FOREIGN = ("PYTEST_", "GIT_", "GITHUB_", "MLRUN_")
-# Hypothesis takes a second to start in each of these processes and drives none of these tests; pytest-asyncio warns of a
-# setting that these projects, which do not use it, have no reason to make.
+# Hypothesis takes a second to start in each of these processes, and pytest-asyncio warns of a setting that is not made;
+# neither drives any of these tests.
 SPARED = ("-p", "no:cacheprovider", "-p", "no:hypothesispytest", "-p", "no:asyncio")
 UNWANTED = shutil.ignore_patterns("__pycache__", ".pytest_cache", ".pytest_mlrun")
 

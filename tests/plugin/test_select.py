@@ -215,6 +215,24 @@ def test_without_a_sweep_in_the_session_the_store_is_chosen_from(pytester: pytes
     assert [said(run, name) for name in ("source", "winner_name")] == ["store", "test_sweep[3-0.9-0.4]"]
 
 
+def test_nobody_wins_out_of_a_damaged_store(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(test_a=WINNER % 'by="val_auc"', test_c=SWEEP)
+    pytester.runpytest_inprocess("--mlrun", "test_c.py").assert_outcomes(passed=3)
+    (segment,) = (pytester.path / ".pytest_mlrun" / "seg").iterdir()
+    segment.write_bytes(segment.read_bytes().replace(b"depth 3", b"depth 4").replace(b"small", b"smalk"))
+
+    result = pytester.runpytest_inprocess("--mlrun", "test_a.py")
+
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*the best run of 'churn' may be unreadable: the store is damaged",
+            f"*where: {segment}",
+            "*next:  see: pytest-mlrun verify; or run the sweep in this session",
+        ]
+    )
+
+
 def test_a_better_run_of_an_earlier_session_does_not_win_over_this_ones(
     pytester: pytest.Pytester, stored_runs: Runs
 ) -> None:

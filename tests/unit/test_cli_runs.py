@@ -198,9 +198,7 @@ def test_a_damaged_file_hides_nothing_else_and_ends_with_3(
 
     assert code == 3
     assert "kept" in _text(console.out)
-    assert _text(console.err) == (
-        f"warning: not everything is shown: {segment} cannot be read. See: pytest-mlrun verify\n"
-    )
+    assert _text(console.err) == (f"warning: not everything is shown: {segment} is damaged. See: pytest-mlrun verify\n")
 
 
 def _text(stream: object) -> str:

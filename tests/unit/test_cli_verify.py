@@ -7,9 +7,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from pytest_mlrun.cli import main
 from pytest_mlrun.cli.console import Console
-from pytest_mlrun.records.run import Artifact, RunRecord
+from pytest_mlrun.records.run import Artifact, RunRecord, RunStart
 
 MakeRun = Callable[..., RunRecord]
 WriteRuns = Callable[..., Path]
@@ -70,6 +72,89 @@ def test_verifying_writes_nothing(make_run: MakeRun, write_runs: WriteRuns, make
     main(["verify"], console=make_console())
 
     assert {path: path.stat().st_mtime_ns for path in store.rglob("*")} == before
+
+
+def test_runs_of_another_boot_are_doubtful_until_a_person_recovers_them(
+    make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_runs([make_run("done")])
+    run_id = leave_run(path)
+    monkeypatch.setattr("pytest_mlrun.store.view.find_boot_id", lambda: "another boot")
+    monkeypatch.setattr("pytest_mlrun.store.recovery.find_boot_id", lambda: "another boot")
+    doubt = "1 run is of another boot or machine (running?). If over: pytest-mlrun verify --recover\n"
+    listed, shown, plain, recovered, again = (make_console() for _ in range(5))
+
+    codes = [
+        main(["runs"], console=listed),
+        main(["show", "left", "--json"], console=shown),
+        main(["verify"], console=plain),
+        main(["verify", "--recover"], console=recovered),
+        main(["verify", "--recover"], console=again),
+    ]
+
+    assert codes == [0, 0, 0, 0, 0]
+    assert (_text(listed.err), _text(shown.err), _text(plain.err)) == (doubt, doubt, "")
+    assert _text(recovered.err) == f"recovered: {run_id[-8:]}  left  orphaned\n1 run recovered\n"
+    assert _text(again.err) == "0 runs recovered\n"
+    assert json.loads(_text(shown.out))["status"] == "running?"
+    final = make_console()
+    assert main(["runs", "--status", "orphaned", "--json"], console=final) == 0
+    assert json.loads(_text(final.out))["metrics"] == {"loss": 0.25}
+    assert _text(final.err) == ""
+
+
+def test_recovering_keeps_what_was_found_damaged(
+    make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole
+) -> None:
+    path = write_runs([])
+    leave_run(path)
+    (log,) = (path / "live").glob("*.arrows")
+    content = log.read_bytes()
+    log.write_bytes(content.replace(b'"name":"left"', b'"name":"lost"'))
+    console = make_console()
+
+    code = main(["verify", "--recover"], console=console)
+
+    assert code == 3
+    assert f"  where: {log}\n" in _text(console.out)
+    assert [kept.name for kept in (path / "damaged").iterdir()] == [log.name]
+
+
+def test_a_run_found_by_its_name_in_a_damaged_store_may_not_be_the_one_that_was_meant(
+    make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole
+) -> None:
+    first, second = make_run("daily"), make_run("daily")
+    path = write_runs([second])
+    (segment,) = (path / "seg").iterdir()
+    write_runs([first])
+    segment.write_bytes(segment.read_bytes().replace(b"daily", b"dailx"))
+    by_name, by_id, lost = make_console(), make_console(), make_console()
+
+    codes = [
+        main(["show", "daily"], console=by_name),
+        main(["show", first.run_id], console=by_id),
+        main(["show", second.run_id], console=lost),
+    ]
+
+    assert codes == [3, 0, 3]
+    warning = f"warning: not everything is shown: {segment} is damaged. See: pytest-mlrun verify\n"
+    assert (_text(by_name.err), _text(by_id.err)) == (warning, "")
+    assert _text(lost.err) == (
+        f"error: run {second.run_id[-8:]} is not what was recorded\n"
+        f"  where: {segment}\n  next:  see: pytest-mlrun verify\n"
+    )
+
+
+def leave_run(path: Path) -> str:
+    """Leave an unfinished run, as a machine does that stops."""
+    from pytest_mlrun.store.store import Store
+
+    run_id = "01910000-0000-7000-8000-0000000000aa"
+    writer = Store.open(path).writer(session_id="s")
+    writer.start(RunStart(run_id, "s", "churn", "left", "t"))
+    writer.append(writer.channel(run_id, "loss"), 0.25, 1)
+    writer.close()
+    return run_id
 
 
 def _store_object(store_path: Path) -> Artifact:

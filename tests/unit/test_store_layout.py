@@ -7,6 +7,7 @@ import json
 import os
 import platform
 import subprocess
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import PackageNotFoundError
@@ -33,7 +34,8 @@ def test_a_new_store_says_its_format_and_keeps_out_of_git(tmp_path: Path) -> Non
     store = Store.open(tmp_path / "a" / "store", create=True)
 
     about = json.loads((store.path / "mlrun.json").read_text())
-    assert about == {"format": "0.1", "store_id": store.store_id}
+    crc = zlib.crc32(f"0.1 {store.store_id}".encode())
+    assert about == {"format": "0.1", "store_id": store.store_id, "crc": f"{crc:08x}"}
     assert (store.path / ".gitignore").read_text() == "*\n"
 
 
@@ -74,7 +76,17 @@ def test_a_newer_format_is_refused_with_both_numbers(tmp_path: Path, version: st
     assert caught.value.next_step == "upgrade: pip install --upgrade pytest-mlrun"
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"format": "x", "store_id": "y"}', '{"format": "0.1"}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{}",
+        "[]",
+        '{"format": "x", "store_id": "y"}',
+        '{"format": "0.1"}',
+        '{"format": "0.1", "store_id": "y", "crc": "0"}',
+    ],
+)
 def test_an_unreadable_description_is_damage(tmp_path: Path, text: str) -> None:
     (tmp_path / "mlrun.json").write_text(text)
 

@@ -16,6 +16,7 @@ import pytest
 from pytest_mlrun.errors import MetricError, QueryError, RunNotFoundError, StoreDamagedError, StoreError
 from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.records.run import RunEnd, RunRecord, RunStart
+from pytest_mlrun.store.checksum import stamp, with_blank
 from pytest_mlrun.store.digest import compute_run_digest
 from pytest_mlrun.store.layout import list_segments
 from pytest_mlrun.store.reader import Reader
@@ -464,8 +465,10 @@ def test_a_column_that_an_older_version_did_not_write_has_its_default(tmp_path: 
     path = store.path / "seg" / "segment-0.arrow"
     table = pa.ipc.open_file(path).read_all()
     older = table.drop_columns(["digest", "v"]).append_column("unknown", pa.array([1]))
-    with pa.ipc.new_file(path.with_suffix(".new"), older.schema) as writer:
+    schema = with_blank(older.schema)
+    with pa.ipc.new_file(path.with_suffix(".new"), schema) as writer:
         writer.write_table(older)
+    stamp(path.with_suffix(".new"), schema)
     path.with_suffix(".new").replace(path)
 
     (run,) = store.reader().runs()

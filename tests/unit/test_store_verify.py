@@ -9,7 +9,9 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
+from pytest_mlrun.errors import StoreDamagedError
 from pytest_mlrun.records.run import Artifact, RunEnd, RunStart
+from pytest_mlrun.store.checksum import stamp, with_blank
 from pytest_mlrun.store.layout import LogFiles
 from pytest_mlrun.store.segment import write_segment
 from pytest_mlrun.store.store import Store
@@ -44,9 +46,12 @@ def summary(store: Store) -> list[tuple[str, tuple[str, ...]]]:
 
 
 def change_table(path: Path, change: Callable[[pa.Table], pa.Table]) -> None:
+    """Change a file as somebody does who knows how to give it a checksum again."""
     table = change(pa.ipc.open_file(path.read_bytes()).read_all())
-    with pa.ipc.new_file(path, table.schema) as writer:
+    schema = with_blank(table.schema)
+    with pa.ipc.new_file(path, schema) as writer:
         writer.write_table(table)
+    stamp(path, schema)
 
 
 def test_an_intact_store_has_no_findings(store: Store) -> None:
@@ -92,6 +97,18 @@ def test_a_changed_point_is_found(store: Store) -> None:
     ]
 
 
+def test_a_series_whose_lists_differ_in_length_is_found_and_refused(store: Store) -> None:
+    def change(table: pa.Table) -> pa.Table:
+        at = table.schema.get_field_index("step")
+        return table.set_column(at, table.schema.field(at), pa.array([table.column("step")[0].as_py()[1:]]))
+
+    change_table(only(store.path / "pts"), change)
+
+    assert summary(store) == [("series", (RUN,))]
+    with pytest.raises(StoreDamagedError, match="the points of 'loss' of run 00000001 cannot be read"):
+        store.reader().series(RUN, "loss")
+
+
 def test_a_missing_series_file_is_found(store: Store) -> None:
     only(store.path / "pts").unlink()
 
@@ -119,7 +136,8 @@ def test_a_segment_whose_rows_cannot_be_decoded_is_found(store: Store) -> None:
 
     (finding,) = verify_store(store)
 
-    assert (finding.kind, finding.message[:26]) == ("segment", "1 runs are not readable: '")
+    assert (finding.kind, finding.path) == ("segment", str(path))
+    assert finding.message == "the segment's checksum does not hold: 1 of 1 runs is not readable"
 
 
 @pytest.mark.parametrize("how", ["changed", "missing"])
@@ -171,7 +189,7 @@ def test_the_incomplete_end_of_a_dead_log_is_found_and_that_of_a_living_one_is_n
 ) -> None:
     writer = store.writer(session_id="session")
     with LogFiles(store.path, writer.log).events.open("ab") as file:
-        file.write(b"half")
+        file.write(b"\xff\xff\xff\xff")
 
     alive = summary(store)
     monkeypatch.setattr("pytest_mlrun.store.verify.find_boot_id", lambda: "another boot")

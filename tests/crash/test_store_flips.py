@@ -1,0 +1,196 @@
+"""A bit that flips on the disk is named by ``verify``, and never becomes a number that somebody reads."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from pytest_mlrun.cli import main
+from pytest_mlrun.cli.console import Console
+from pytest_mlrun.errors import StoreDamagedError
+from pytest_mlrun.records.run import Artifact, RunEnd, RunStart
+from pytest_mlrun.records.verdict import Verdict
+from pytest_mlrun.store.layout import LogFiles
+from pytest_mlrun.store.reader import Reader
+from pytest_mlrun.store.store import Store
+
+SEALED = ("mlrun.json", "seg/*.arrow", "pts/*.arrow", "objects/*/*")
+
+
+def record_runs(store: Store, *, unfinished: bool) -> LogFiles:
+    """Record two runs that finish, and perhaps one that does not; the writer's lock is let go as by a kill."""
+    writer = store.writer(session_id="s")
+    for number in range(3 if unfinished else 2):
+        run_id = f"01920000-0000-7000-8000-{number:012x}"
+        start = RunStart(run_id, "s", "churn", f"run-{number}", "test_a.py::test", params={"lr": "0.1", "depth": "3"})
+        writer.start(start)
+        writer.tags(run_id, {"team": "läufe"})
+        staged = store.objects.stage_bytes(b"weights" * 9)
+        writer.artifact(run_id, Artifact("model.bin", staged.digest, staged.size_bytes, role="model"))
+        store.objects.publish(staged)
+        loss, auc = writer.channels(run_id, ("loss", "val_auc"))
+        for step in range(40):
+            writer.append(loss, 1 / (step + 1), step)
+        writer.append(auc, 0.75 + number / 8, None)
+        writer.gate(run_id, Verdict("floor", "val_auc", "PASS", calibrated=False, estimate=0.75, bound=0.5))
+        if number < 2:
+            writer.finish(run_id, RunEnd("finished", "passed"))
+    if unfinished:
+        writer.close()
+    else:
+        writer._shut()
+        writer._file_lock.release()
+    return LogFiles(store.path, writer.log)
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the program and the reader say of a store."""
+
+    verified: int
+    findings: str
+    listed: int
+    runs: dict[str, str]
+    shown: dict[str, tuple[int, str]]
+    series: dict[tuple[str, str], list[tuple[int, float]] | None]
+
+
+RUN_IDS = tuple(f"01920000-0000-7000-8000-{number:012x}" for number in range(2))
+
+
+def call(store: Path, *words: str) -> tuple[int, str, str]:
+    out, err = io.StringIO(), io.StringIO()
+    console = Console(
+        out=out, err=err, width=None, colour=False, live=False, folder=store.parent, environ={}, now_us=1 << 50
+    )
+    code = main(["--store", str(store), *words], console=console)
+    return code, out.getvalue(), err.getvalue()
+
+
+def read_series(reader: Reader, run_id: str, name: str) -> list[tuple[int, float]] | None:
+    try:
+        series = reader.series(run_id, name)
+    except StoreDamagedError:
+        return None
+    return list(zip(series.steps.tolist(), series.values.tolist(), strict=True))
+
+
+def ask(store: Path) -> Told:
+    verified, *findings = call(store, "verify")
+    listed, lines, _ = call(store, "runs", "--json")
+    runs = {json.loads(line)["run_id"]: line for line in lines.splitlines()}
+    return Told(
+        verified,
+        "".join(findings),
+        listed,
+        runs,
+        {run_id: call(store, "show", run_id, "--json")[:2] for run_id in RUN_IDS},
+        {(run_id, "loss"): read_series(Reader(store), run_id, "loss") for run_id in RUN_IDS},
+    )
+
+
+def check(truth: Told, told: Told, path: Path) -> None:
+    """Nothing differs silently: each answer is the true one, or a refusal."""
+    assert told.verified in {0, 3}
+    if told.verified:
+        assert f"  where: {path}\n" in told.findings
+    else:
+        assert told == truth
+    for run_id in RUN_IDS:
+        line = told.runs.get(run_id)
+        assert line == truth.runs[run_id] or (line is None and told.listed == 3)
+        assert told.shown[run_id] in {truth.shown[run_id], (3, "")}
+        assert told.series[run_id, "loss"] in (truth.series[run_id, "loss"], None)
+
+
+def flips(path: Path, *, every: int) -> Iterator[int]:
+    """Flip a bit of every so many bytes, one after the other; afterwards the file is as it was."""
+    whole = path.read_bytes()
+    path.parent.chmod(0o755)
+    path.chmod(0o644)
+    for at in range(0, len(whole), every):
+        # A new file: readers map the old one.
+        path.unlink()
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ (1 << at % 8)]) + whole[at + 1 :])
+        yield at
+    path.unlink()
+    path.write_bytes(whole)
+
+
+def check_sealed(folder: Path, pattern: str, *, every: int) -> int:
+    store = Store.open(folder / "store", create=True)
+    record_runs(store, unfinished=False)
+    store.recover()
+    truth = ask(store.path)
+    assert (truth.verified, truth.listed, len(truth.runs)) == (0, 0, 2)
+    (path,) = store.path.glob(pattern)
+    noticed = 0
+    for _ in flips(path, every=every):
+        told = ask(store.path)
+        check(truth, told, path)
+        noticed += told.verified == 3
+    assert ask(store.path) == truth
+    return noticed
+
+
+@pytest.mark.parametrize(("pattern", "every"), [("mlrun.json", 5), ("seg/*.arrow", 461), ("pts/*.arrow", 89)])
+def test_a_flipped_bit_of_a_sealed_file_is_named_and_never_read(tmp_path: Path, pattern: str, every: int) -> None:
+    assert check_sealed(tmp_path, pattern, every=every) > 10
+
+
+def test_a_flipped_bit_of_an_object_is_named(tmp_path: Path) -> None:
+    assert check_sealed(tmp_path, "objects/*/*", every=7) == 9
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("pattern", SEALED)
+def test_every_byte_of_a_sealed_file_is_guarded(tmp_path: Path, pattern: str) -> None:
+    assert check_sealed(tmp_path, pattern, every=1) > 60
+
+
+def check_log(folder: Path, *, every: int) -> int:
+    """Flip bits of a dead process's log: first it is only looked at, then recovered by the first verb that may."""
+    store = Store.open(folder / "store", create=True)
+    files = record_runs(store, unfinished=False)
+    copy = shutil.copytree(store.path, folder / "copy")
+    truth = ask(copy)  # recovers
+    noticed = 0
+    for _ in flips(files.events, every=every):
+        shutil.rmtree(copy)
+        shutil.copytree(store.path, copy)
+        first, later = ask(copy), ask(copy)  # verify, recover, verify again
+        check_recovered(truth, first, later, LogFiles(copy, files.log))
+        noticed += first.verified == 3
+    return noticed
+
+
+def check_recovered(truth: Told, first: Told, later: Told, files: LogFiles) -> None:
+    if first.verified == 0:
+        assert later == truth
+        return
+    assert f"  where: {files.events}\n" in first.findings
+    assert f"  where: {files.damaged}\n" in later.findings
+    assert (first.listed, later.verified, later.listed) == (3, 3, 3)
+    for run_id in RUN_IDS:
+        line = later.runs.get(run_id)
+        status = json.loads(line)["status"] if line else "lost"
+        # What lost its end is orphaned, with every point; what lost anything else is not shown at all.
+        assert line == truth.runs[run_id] or status in {"orphaned", "lost"}
+        assert later.series[run_id, "loss"] in (truth.series[run_id, "loss"], None)
+
+
+def test_a_flipped_bit_of_a_log_is_named_before_and_after_recovery(tmp_path: Path) -> None:
+    assert check_log(tmp_path, every=997) > 5
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_every_byte_of_a_log_is_guarded(tmp_path: Path) -> None:
+    assert check_log(tmp_path, every=13) > 300
