@@ -80,7 +80,7 @@ def _add_runs(verbs: _Verbs[_Parser]) -> None:
 def _add_top(verbs: _Verbs[_Parser]) -> None:
     example = "pytest-mlrun top churn-2026q2 --by val_roc_auc --where 'val_precision >= 0.6'"
     verb = _add_verb(verbs, "top", "Rank the finished runs of an experiment", example)
-    verb.add_argument("experiment", metavar="EXPERIMENT")
+    verb.add_argument("experiment", metavar="EXPERIMENT", help="name of the experiment")
     verb.add_argument("--by", metavar="METRIC", help="rank by this metric; [leaderboard] of mlrun.toml if not given")
     verb.add_argument("--goal", choices=["max", "min"], help="whether more or less of it is better")
     verb.add_argument("--where", metavar="W", help=_WHERE)

@@ -14,8 +14,10 @@ class Block:
     """A fenced block.
 
     Attributes:
-        directive: ``file: NAME`` writes it, ``run: exit=N`` runs its commands, ``proved by: FILE`` names what runs it,
-            ``generated: NAME`` compares it, ``text`` is no code.
+        directive: ``file: NAME`` writes it, ``run: exit=N`` runs its commands, ``cell`` is a cell of the page's one
+            notebook and ``prints`` what that cell prints, ``ci`` is a pipeline whose commands are read, ``elsewhere:
+            PROGRAM`` is another program's Python and only compiled, ``proved by: FILE`` names what runs it, ``text``
+            is no code.
         language: Word after the fence.
         text: Its lines.
         line: Line of the page.

@@ -2,83 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from pytest_mlrun.cli.parser import make_parser
 from pytest_mlrun.options import OPTIONS
-from tests.docs.pages import Block, Command, find_mismatch, read_blocks, read_commands
+from tests.docs.pages import find_mismatch
+from tests.docs.running import ROOT, check_pipeline, run_page
 
-ROOT = Path(__file__).parents[2]
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
-
-
-def environment_of(folder: Path) -> dict[str, str]:
-    scripts = Path(sys.executable).parent
-    kept = {
-        name: os.environ[name] for name in ("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG") if name in os.environ
-    }
-    return {
-        "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
-        "HOME": str(folder),
-        "COLUMNS": "110",
-        "PYTEST_ADDOPTS": "-p no:randomly -p no:cacheprovider",
-        "PYTHONDONTWRITEBYTECODE": "1",
-        "NO_COLOR": "1",
-        **kept,
-    }
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[\w-]+)?\)")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).with_suffix("").as_posix())
 def test_the_page_does_what_it_shows(page: Path, tmp_path: Path) -> None:
-    for block in read_blocks(page):
-        kind, _, argument = block.directive.partition(": ")
-        place = f"{page.name}:{block.line}"
-        if kind == "file":
-            target = tmp_path / argument
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_text(block.text, encoding="utf-8")
-        elif kind == "run":
-            run_block(block, tmp_path, exit_code=int(argument.removeprefix("exit=")), place=place)
-        elif kind == "proved by":
-            assert_proved(block, ROOT / argument, place)
-        else:
-            assert kind in {"generated", "text"}, f"{place}: the block says nothing about how it is executed"
-
-
-def run_block(block: Block, folder: Path, *, exit_code: int, place: str) -> None:
-    commands = read_commands(block)
-    codes = [run_command(command, folder, place=place) for command in commands]
-
-    assert commands, f"{place}: no command"
-    assert codes[-1] == exit_code, f"{place}: exit {codes[-1]}"
-
-
-def run_command(command: Command, folder: Path, *, place: str) -> int:
-    done = subprocess.run(
-        ["bash", "-c", command.line],
-        cwd=folder,
-        env=environment_of(folder),
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    printed = done.stdout + done.stderr
-    missing = find_mismatch(command.expected, printed)
-    assert missing is None, f"{place}: {command.line}\nexpected: {missing}\nprinted:\n{printed}"
-    return done.returncode
-
-
-def assert_proved(block: Block, script: Path, place: str) -> None:
-    text = script.read_text(encoding="utf-8")
-    for command in read_commands(block):
-        assert f'bash -euc "{command.line}"' in text, f"{place}: {script.name} does not run {command.line!r}"
+    run_page(page, tmp_path)
 
 
 def generated(name: str) -> str:
@@ -107,3 +47,51 @@ def test_a_wrong_digit_on_a_page_is_noticed() -> None:
     assert find_mismatch(("mlrun: 3 runs of tumours ...", "store: ..."), printed) is None
     assert find_mismatch(("mlrun: 4 runs of tumours ...",), printed) == "mlrun: 4 runs of tumours ..."
     assert find_mismatch(("store: ...", "mlrun: ..."), printed) == "mlrun: ..."
+
+
+def test_a_page_whose_block_says_nothing_is_refused(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("```python\nprint(1)\n```\n")
+
+    with pytest.raises(AssertionError, match="the block says nothing about how it is executed"):
+        run_page(page, tmp_path)
+
+
+def test_the_cells_of_a_page_share_their_names_and_show_what_they_print(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    cells = "<!-- cell -->\n```python\nx = 1\n```\n<!-- cell -->\n```python\nprint(x + 1)\n```\n"
+    page.write_text(f"{cells}<!-- prints -->\n```text\n2\n```\n")
+    run_page(page, tmp_path)
+
+    page.write_text(f"{cells}<!-- prints -->\n```text\n3\n```\n")
+    with pytest.raises(AssertionError, match="expected: 3\nprinted:\n2"):
+        run_page(page, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("pytest --mlrun-jnuit", "no option --mlrun-jnuit"),
+        ("PYTEST_MLRUN_STROE=x pytest", "no variable PYTEST_MLRUN_STROE"),
+        ("python train.py", "no command of ours"),
+    ],
+)
+def test_a_pipeline_that_could_not_run_is_refused(line: str, said: str) -> None:
+    check_pipeline("job: {script: [pytest --mlrun, pytest-mlrun verify]}", "page")
+
+    with pytest.raises(AssertionError, match=said):
+        check_pipeline(f"job: {{script: [{line}]}}", "page")
+
+
+def test_a_pipeline_with_a_verb_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        check_pipeline("job: {script: [pytest-mlrun verfiy]}", "page")
+
+    assert "verfiy" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).with_suffix("").as_posix())
+def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
+    targets = {found[1] for found in LINK.finditer(page.read_text(encoding="utf-8"))}
+
+    assert [target for target in sorted(targets) if not (page.parent / target).exists()] == []
