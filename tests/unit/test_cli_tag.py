@@ -93,7 +93,7 @@ def test_a_damaged_event_ends_with_3_and_its_file_is_named(store: Path, make_con
 
     assert codes == [3, 3]
     assert len(_text(listed.out).splitlines()) == 2
-    assert _text(listed.err) == f"warning: not everything is shown: {event} cannot be read. See: pytest-mlrun verify\n"
+    assert _text(listed.err) == f"warning: not everything is shown: {event} is damaged. See: pytest-mlrun verify\n"
     assert _text(verified.out).startswith(
         "damaged: the annotation is not what was written: a field is missing or of another kind\n"
     )
