@@ -56,18 +56,23 @@ class ExperimentHooks:
 
     # The outermost wrapper: pytest's own --failed-first and --new-first reorder after all others.
     @pytest.hookimpl(wrapper=True, tryfirst=True)
-    def pytest_collection_modifyitems(self, items: list[pytest.Item]) -> Generator[None, object, object]:
+    def pytest_collection_modifyitems(
+        self, session: pytest.Session, items: list[pytest.Item]
+    ) -> Generator[None, object, object]:
         """Keep the experiments of a branch, and put the tests that judge a winner after those it is chosen from."""
         result = yield
         settings = self.config.stash[SETTINGS]
         if settings.branch_seed is not None:
-            self._keep_branches(items)
+            self._keep_branches(items, complete=not session.testsfailed)
         if settings.mlrun:
             items.sort(key=selects_winner)
         return result
 
-    def _keep_branches(self, items: list[pytest.Item]) -> None:
+    def _keep_branches(self, items: list[pytest.Item], *, complete: bool) -> None:
         kept, left_out, refusal = session_of(self.config).keep_branches(items)
+        if not complete:
+            # What could not be collected is the mistake to correct first, and pytest says so.
+            refusal = None
         if refusal is not None and not distributed.is_worker(self.config):
             raise pytest.UsageError(f"--mlrun-from: {refusal}")
         if refusal is not None and distributed.is_first_worker(self.config):

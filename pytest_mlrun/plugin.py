@@ -57,7 +57,8 @@ def pytest_report_header(config: pytest.Config) -> str | None:
     settings = config.stash[SETTINGS]
     if config.get_verbosity() <= 0 or not settings.mlrun:
         return None
-    return f"mlrun: store {settings.store}, seed {settings.seed}"
+    seed = settings.seed if settings.branch_seed is None else settings.branch_seed[0]
+    return f"mlrun: store {settings.store}, seed {seed}"
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:

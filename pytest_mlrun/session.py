@@ -93,10 +93,13 @@ class ExperimentSession:
         """
         if self._origin is None:
             return items, [], None
-        with refusing():
+        try:
             kept, left_out = keep_branches(items, self._origin, self.pins.project_of)
-            self._left_out = sum(is_experiment(item) for item in left_out)
-            return kept, left_out, None if kept else refusal(items, self._origin, self.pins.project_of)
+            error = None if kept else refusal(items, self._origin, self.pins.project_of)
+        except MlrunError as unreadable:
+            return [], items, unreadable
+        self._left_out = sum(is_experiment(item) for item in left_out)
+        return kept, left_out, error
 
     def begin(self, item: pytest.Item) -> None:
         """Begin the item's run, if it has one, and verify what it rests on."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NoReturn
@@ -17,6 +18,7 @@ from pytest_mlrun.rules.suggest import did_you_mean
 from pytest_mlrun.rules.where import parse_where
 
 _MOST_NAMED = 3
+_SHARED = "a run that a module shares finishes with the module: judge its winner in another one"
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,13 +147,14 @@ def _refuse(candidates: Sequence[Candidate], choice: Choice, source: str, owner:
             where=owner,
             next_step="run its experiments with this test, or correct mlrun_select(experiment=…)",
         )
+    command = shlex.join(["pytest-mlrun", "runs", "--experiment", name])
     passed = [one.run for one in candidates if can_win(one.run)]
     if not passed:
         raise RunNotFoundError(
             f"no run of {name!r} passed, so none can win",
             details=_tell_reasons(candidates, source),
             where=owner,
-            next_step="see why: pytest-mlrun runs --experiment " + name,
+            next_step=_SHARED if any(_is_under_way(one.run) for one in candidates) else f"see why: {command}",
         )
     logged = list(dict.fromkeys(metric for run in passed for metric in run.metrics))
     if choice.by not in logged:
@@ -167,6 +170,10 @@ def _refuse(candidates: Sequence[Candidate], choice: Choice, source: str, owner:
         where=owner,
         next_step="relax where in mlrun_select, or train runs that satisfy it",
     )
+
+
+def _is_under_way(run: RunRecord) -> bool:
+    return run.status == "running" and "::" not in run.test
 
 
 def _tell_reasons(candidates: Sequence[Candidate], source: str) -> tuple[str, ...]:

@@ -76,14 +76,7 @@ def test_the_same_case_runs_again_under_another_name_and_says_from_where(
     result.stdout.fnmatch_lines(
         [f"branched from test_sweep[[]2-0.2] ({origin.short_id}) of q2, seed 42, 4 other experiments left out"]
     )
-
-
-def test_show_prints_from_where(pytester: pytest.Pytester, swept: list[RunRecord], branched: Runs) -> None:
-    origin = named(swept, "test_sweep[2-0.2]")
-    pytester.runpytest_inprocess("--mlrun", "--mlrun-from", origin.run_id, "-k", "not winner").assert_outcomes(passed=2)
-
-    shown = pytester.run("pytest-mlrun", "show", branched()[0].short_id)
-
+    shown = pytester.run("pytest-mlrun", "show", run.short_id)
     shown.stdout.fnmatch_lines([f"branched * from test_sweep[[]2-0.2] ({origin.short_id}) of q2  ·  {origin.digest}"])
 
 
@@ -112,7 +105,7 @@ def test_the_seed_is_the_runs_whatever_marker_and_configuration_say_now(
     assert [said(run, f"rand.{fact}") for fact in ("seed", "seed_source")] == [42, "branch"]
 
 
-@pytest.mark.parametrize("place", ["environment", "configuration"])
+@pytest.mark.parametrize("place", ["environment", pytest.param("configuration", marks=pytest.mark.slow)])
 def test_the_run_is_named_where_any_option_can_be(
     pytester: pytest.Pytester, swept: list[RunRecord], branched: Runs, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
@@ -126,7 +119,7 @@ def test_the_run_is_named_where_any_option_can_be(
     assert [run.name for run in branched()] == ["test_other"]
 
 
-@pytest.mark.parametrize("place", ["option", "environment"])
+@pytest.mark.parametrize("place", ["option", pytest.param("environment", marks=pytest.mark.slow)])
 def test_a_seed_that_is_typed_with_it_is_the_change_one_branches_for(
     pytester: pytest.Pytester,
     swept: list[RunRecord],
@@ -299,3 +292,16 @@ def test_no_matching_case_is_a_usage_error_that_shows_the_nearest(
         [f"  next:  collect its test: pytest --mlrun --mlrun-from {origin.short_id} test_it.py"]
     )
     assert branched() == []
+
+
+def test_what_cannot_be_collected_or_read_is_the_error(pytester: pytest.Pytester, swept: list[RunRecord]) -> None:
+    pytester.path.joinpath("mlrun.toml").write_text("[data")
+
+    collected = pytester.runpytest_inprocess("--mlrun", "--mlrun-from", "test_other")
+    pytester.makepyfile(test_it="def test_other(mlrun): pass")
+    read = pytester.runpytest_inprocess("--mlrun", "--mlrun-from", "test_other")
+
+    collected.assert_outcomes(errors=1)
+    assert collected.ret == pytest.ExitCode.INTERRUPTED
+    assert read.ret == pytest.ExitCode.USAGE_ERROR
+    read.stderr.fnmatch_lines(["ERROR: --mlrun-from: mlrun.toml is not TOML: *"])

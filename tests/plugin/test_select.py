@@ -20,7 +20,6 @@ SWEEP = """
     def test_sweep(mlrun, depth, auc, loss):
         mlrun.log_metrics({"val_auc": auc, "val_loss": loss})
         mlrun.set_tag("size", "small")
-        mlrun.log_model({"depth": depth})
         mlrun.log_text(f"depth {depth}", "note.txt")
 """
 WINNER = """
@@ -104,7 +103,7 @@ def test_another_metric_does_not_inherit_the_leaderboards_constraint(pytester: p
 
 def test_the_winner_has_what_its_run_recorded(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(
-        test_c=SWEEP,
+        test_c=SWEEP + '        mlrun.log_model({"depth": depth})\n',
         test_z="""
         import pytest
 
@@ -405,6 +404,33 @@ def test_a_sweep_that_broke_its_gates_has_no_winner(pytester: pytest.Pytester) -
     result.assert_outcomes(failed=2, errors=1)
     result.stdout.fnmatch_lines(
         ["no run of 'churn' passed, so none can win", "  2 runs of this session: 2 failed: gate"], consecutive=True
+    )
+
+
+def test_a_run_that_the_same_module_still_shares_cannot_win_yet(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        pytestmark = pytest.mark.mlrun(experiment="churn")
+
+        def test_shared(mlrun_module): mlrun_module.log_metric("auc", 1)
+
+        @pytest.mark.mlrun_select(experiment="churn", by="auc")
+        def test_winner(mlrun): pass
+        """
+    )
+
+    result = pytester.runpytest_inprocess("--mlrun")
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "no run of 'churn' passed, so none can win",
+            "  1 run of this session: 1 running",
+            "  where: *::test_winner",
+            "  next:  a run that a module shares finishes with the module: judge its winner in another one",
+        ],
+        consecutive=True,
     )
 
 
