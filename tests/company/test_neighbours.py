@@ -227,7 +227,17 @@ def test_a_selection_by_name_runs_what_it_selects(pytester: pytest.Pytester, sto
     assert [run.name for run in stored_runs()] == ["test_fit[ridge]", "test_other"]
 
 
-@pytest.mark.parametrize("flag", ["--ff", "--nf", "--sw", "--setup-show", "--capture=no", "--pdb", "--trace-config"])
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--ff",
+        "--sw",
+        *(
+            pytest.param(flag, marks=pytest.mark.slow)
+            for flag in ("--nf", "--setup-show", "-s", "--pdb", "--trace-config")
+        ),
+    ],
+)
 def test_an_option_of_pytest_itself_changes_no_run(pytester: pytest.Pytester, stored_runs: Runs, flag: str) -> None:
     pytester.makepyfile(TWO_RUNS)
 

@@ -93,9 +93,15 @@ def test_a_value_of_every_kind_is_recorded_and_can_be_read(pytester: pytest.Pyte
     "call",
     [
         'metafunc.parametrize("model", [Opaque(), Opaque()], ids=["wide", "deep"])',
-        'metafunc.parametrize("model", [pytest.param(Opaque(), id="wide"), pytest.param(Opaque(), id="deep")])',
+        pytest.param(
+            'metafunc.parametrize("model", [pytest.param(Opaque(), id="wide"), pytest.param(Opaque(), id="deep")])',
+            marks=pytest.mark.slow,
+        ),
         'metafunc.parametrize("model", iter([Opaque(), Opaque()]), ids=iter(["wide", "deep"]))',
-        'metafunc.parametrize("model", [Opaque(), Opaque()], ids=["wide", "deep"], indirect=True)',
+        pytest.param(
+            'metafunc.parametrize("model", [Opaque(), Opaque()], ids=["wide", "deep"], indirect=True)',
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["ids", "param", "iterators", "indirect"],
 )
