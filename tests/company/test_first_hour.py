@@ -15,6 +15,7 @@ from tests.company.first_hour import MISTAKES, Mistake
 QUICK = ("-pno:unraisableexception", "-pno:threadexception")
 
 
+@pytest.mark.usefixtures("only_ours")
 @pytest.mark.filterwarnings("default::pytest.PytestUnknownMarkWarning")
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.title)
 def test_a_newcomer_reads_what_to_do(
