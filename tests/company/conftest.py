@@ -10,3 +10,10 @@ def in_order(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("sys.dont_write_bytecode", True)
     if "pytester" in request.fixturenames:
         request.getfixturevalue("pytester").makeini("[pytest]\naddopts = -p no:randomly -p no:asyncio\n")
+
+
+@pytest.fixture
+def only_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load our plugin alone: found by its entry point, all of the package is compiled anew for every session."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "pytest_mlrun.plugin")

@@ -311,8 +311,8 @@ MISTAKES = (
         "an artifact and its name are swapped",
         "def test_it(mlrun): mlrun.log_dict('config.json', {'depth': 3})",
         """
-        ArtifactError: an artifact's name must be text, found dict
-          next:  the name comes last: mlrun.log_dict({"depth": 3}, "config.json")
+        ArtifactError: the name of an artifact must be text, found {'depth': 3} (dict)
+          next:  write mlrun.log_dict({…}, name)
         """,
     ),
     Mistake(
@@ -364,8 +364,8 @@ MISTAKES = (
         "evaluate gets the split last",
         "def test_it(mlrun): mlrun.evaluate([0, 1, 1], [0.2, 0.7, 0.9], 'val', metrics=['roc_auc'])",
         """
-        MetricError: evaluate takes the name of the split first, found [0, 1, 1]
-          next:  write evaluate("val", y_true, y_score, metrics=["roc_auc"])
+        MetricError: the name of a split must be text, found [0, 1, 1] (list)
+          next:  write mlrun.evaluate("val", y_true, y_score, metrics=["roc_auc"])
         """,
     ),
     Mistake(

@@ -11,7 +11,11 @@ import pytest
 from pytest_mlrun.cli import main
 from tests.company.first_hour import MISTAKES, Mistake
 
+# Collecting garbage for these at the end of each session takes longer than everything else.
+QUICK = ("-pno:unraisableexception", "-pno:threadexception")
 
+
+@pytest.mark.usefixtures("only_ours")
 @pytest.mark.filterwarnings("default::pytest.PytestUnknownMarkWarning")
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.title)
 def test_a_newcomer_reads_what_to_do(
@@ -21,12 +25,12 @@ def test_a_newcomer_reads_what_to_do(
 
     if mistake.command:
         if mistake.test:
-            pytester.runpytest("--mlrun").assert_outcomes(passed=1)
+            pytester.runpytest("--mlrun", *QUICK).assert_outcomes(passed=1)
         capsys.readouterr()
         assert main(mistake.command) == 2
         printed = capsys.readouterr().err
     else:
-        result = pytester.runpytest(*mistake.arguments)
+        result = pytester.runpytest(*mistake.arguments, *QUICK)
         printed = f"{result.stdout}\n{result.stderr}"
 
     wanted = "\n".join(line.replace("{folder}", str(pytester.path)) for line in mistake.lines)

@@ -51,6 +51,7 @@ def test_a_rerun_adds_a_second_attempt_and_keeps_the_first(
     result.stdout.fnmatch_lines(["*2 runs*"])
 
 
+@pytest.mark.usefixtures("only_ours")
 def test_a_failing_subtest_fails_the_run_and_is_recorded_once(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(
         """
@@ -87,6 +88,7 @@ def test_a_timeout_is_a_cause(pytester: pytest.Pytester, stored_runs: Runs) -> N
     assert (run.cause, run.metrics["loss"]) == ("timeout", 0.5)
 
 
+@pytest.mark.usefixtures("only_ours")
 @pytest.mark.parametrize("asked", [False, True])
 def test_junit_gets_properties_only_when_asked(pytester: pytest.Pytester, asked: bool) -> None:
     pytester.makepyfile("def test_run(mlrun):\n    mlrun.log_metric('auc', 0.75)\n")
@@ -98,6 +100,7 @@ def test_junit_gets_properties_only_when_asked(pytester: pytest.Pytester, asked:
     assert ("mlrun_id" in found) is asked
 
 
+@pytest.mark.usefixtures("only_ours")
 def test_stopping_at_the_first_failure_keeps_what_ran(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(
         """
@@ -113,6 +116,7 @@ def test_stopping_at_the_first_failure_keeps_what_ran(pytester: pytest.Pytester,
     assert [(run.params["i"], run.outcome) for run in stored_runs()] == [("0", "passed"), ("1", "failed")]
 
 
+@pytest.mark.usefixtures("only_ours")
 def test_last_failed_selects_experiments_too(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(
         """
@@ -129,6 +133,7 @@ def test_last_failed_selects_experiments_too(pytester: pytest.Pytester, stored_r
     assert [run.params["i"] for run in stored_runs()] == ["0", "1", "2", "1"]
 
 
+@pytest.mark.usefixtures("only_ours")
 def test_a_skipped_subtest_does_not_skip_the_run(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(
         """
@@ -206,6 +211,7 @@ def test_a_timeout_that_ends_the_process_leaves_an_orphan_with_its_points(
     assert [(run.status, run.metrics["loss"]) for run in stored_runs()] == [("finished", 0.25), ("orphaned", 0.5)]
 
 
+@pytest.mark.usefixtures("only_ours")
 def test_a_selection_by_name_runs_what_it_selects(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(
         """
@@ -227,7 +233,18 @@ def test_a_selection_by_name_runs_what_it_selects(pytester: pytest.Pytester, sto
     assert [run.name for run in stored_runs()] == ["test_fit[ridge]", "test_other"]
 
 
-@pytest.mark.parametrize("flag", ["--ff", "--nf", "--sw", "--setup-show", "--capture=no", "--pdb", "--trace-config"])
+@pytest.mark.usefixtures("only_ours")
+@pytest.mark.parametrize(
+    "flag",
+    [
+        "--ff",
+        "--sw",
+        *(
+            pytest.param(flag, marks=pytest.mark.slow)
+            for flag in ("--nf", "--setup-show", "-s", "--pdb", "--trace-config")
+        ),
+    ],
+)
 def test_an_option_of_pytest_itself_changes_no_run(pytester: pytest.Pytester, stored_runs: Runs, flag: str) -> None:
     pytester.makepyfile(TWO_RUNS)
 
@@ -236,6 +253,7 @@ def test_an_option_of_pytest_itself_changes_no_run(pytester: pytest.Pytester, st
     assert [(run.params["i"], run.outcome) for run in stored_runs()] == [("0", "passed"), ("1", "passed")]
 
 
+@pytest.mark.usefixtures("only_ours")
 @pytest.mark.parametrize("flag", ["--collect-only", "--setup-plan", "--fixtures", "--markers"])
 def test_what_runs_no_test_records_no_run(pytester: pytest.Pytester, flag: str) -> None:
     pytester.makepyfile(TWO_RUNS)

@@ -89,13 +89,20 @@ def test_a_value_of_every_kind_is_recorded_and_can_be_read(pytester: pytest.Pyte
     assert dict(zip(KINDS, (shown[at] for at in range(len(KINDS))), strict=True)) == KINDS
 
 
+@pytest.mark.usefixtures("only_ours")
 @pytest.mark.parametrize(
     "call",
     [
         'metafunc.parametrize("model", [Opaque(), Opaque()], ids=["wide", "deep"])',
-        'metafunc.parametrize("model", [pytest.param(Opaque(), id="wide"), pytest.param(Opaque(), id="deep")])',
+        pytest.param(
+            'metafunc.parametrize("model", [pytest.param(Opaque(), id="wide"), pytest.param(Opaque(), id="deep")])',
+            marks=pytest.mark.slow,
+        ),
         'metafunc.parametrize("model", iter([Opaque(), Opaque()]), ids=iter(["wide", "deep"]))',
-        'metafunc.parametrize("model", [Opaque(), Opaque()], ids=["wide", "deep"], indirect=True)',
+        pytest.param(
+            'metafunc.parametrize("model", [Opaque(), Opaque()], ids=["wide", "deep"], indirect=True)',
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["ids", "param", "iterators", "indirect"],
 )
@@ -123,6 +130,7 @@ def test_ids_given_to_metafunc_are_seen(pytester: pytest.Pytester, stored_runs: 
     assert [params["model"] for params in params_of(stored_runs)] == [{"$id": "wide"}, {"$id": "deep"}]
 
 
+@pytest.mark.usefixtures("only_ours")
 def test_several_names_of_one_call_share_its_id(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(
         """
@@ -140,6 +148,7 @@ def test_several_names_of_one_call_share_its_id(pytester: pytest.Pytester, store
     assert params_of(stored_runs) == [{"model": {"$id": "wide on small"}, "data": {"$id": "wide on small"}}]
 
 
+@pytest.mark.usefixtures("only_ours")
 @pytest.mark.parametrize(
     "values", ["[Opaque()]", "[lambda y: y]", "[lambda y: y, lambda y: 2 * y]", "[Opaque, Opaque()][1:]"]
 )
@@ -160,6 +169,7 @@ def test_an_id_that_pytest_made_up_stands_for_nothing(pytester: pytest.Pytester,
     result.stdout.fnmatch_lines(["param 'model' cannot be recorded: * has no stable description"])
 
 
+@pytest.mark.usefixtures("only_ours")
 def test_numbers_may_be_ids(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(
         """
@@ -177,6 +187,7 @@ def test_numbers_may_be_ids(pytester: pytest.Pytester, stored_runs: Runs) -> Non
     assert params_of(stored_runs) == [{"model": {"$id": "7"}}]
 
 
+@pytest.mark.usefixtures("only_ours")
 def test_indirect_params_are_recorded_as_they_were_written(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(
         """
@@ -201,6 +212,7 @@ def test_indirect_params_are_recorded_as_they_were_written(pytester: pytest.Pyte
     ]
 
 
+@pytest.mark.usefixtures("only_ours")
 def test_params_of_a_class_and_its_parent_belong_to_every_method(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(
         """
@@ -244,6 +256,7 @@ def test_params_of_a_class_and_its_parent_belong_to_every_method(pytester: pytes
     assert {run.tags["team"] for run in stored_runs()} == {"a"}
 
 
+@pytest.mark.usefixtures("only_ours")
 def test_the_mark_of_one_param_wins_over_the_marks_of_its_test(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(
         """

@@ -43,6 +43,7 @@ def test_each_test_follows_the_nearest_project(
     ]
 
 
+@pytest.mark.usefixtures("only_ours")
 def test_a_broken_project_stops_its_own_tests_only(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     for name, content in (("good", ""), ("broken", "[naming")):
         (pytester.mkdir(name) / "mlrun.toml").write_text(content)
@@ -55,6 +56,7 @@ def test_a_broken_project_stops_its_own_tests_only(pytester: pytest.Pytester, st
     assert [run.test for run in stored_runs()] == ["test_good.py::test_fit"]
 
 
+@pytest.mark.usefixtures("only_ours")
 def test_fixtures_of_nearer_conftests_win_and_their_params_are_recorded(
     pytester: pytest.Pytester, stored_runs: Runs
 ) -> None:
@@ -86,6 +88,7 @@ def test_fixtures_of_nearer_conftests_win_and_their_params_are_recorded(
     ]
 
 
+@pytest.mark.usefixtures("only_ours")
 def test_a_run_of_a_package_conftest_can_be_tagged_from_an_autouse_fixture_that_takes_it(
     pytester: pytest.Pytester, stored_runs: Runs
 ) -> None:
@@ -174,6 +177,7 @@ def test_a_shared_run_is_one_run_under_xdist_too(pytester: pytest.Pytester, stor
     ]
 
 
+@pytest.mark.usefixtures("only_ours")
 def test_a_run_of_the_test_and_the_run_of_its_module_are_two(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(
         """

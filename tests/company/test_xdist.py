@@ -155,6 +155,7 @@ def test_the_threads_of_a_worker_are_its_share_of_the_cores(pytester: pytest.Pyt
     assert {(run.context["threads"], run.context["env.threads"]) for run in stored_runs()} == {(f"{share}", f"{share}")}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undecided")
 def test_who_decides_how_many_threads_there_are_is_obeyed(
     pytester: pytest.Pytester, stored_runs: Runs, monkeypatch: pytest.MonkeyPatch
