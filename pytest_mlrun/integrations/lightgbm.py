@@ -33,7 +33,8 @@ def callback(run: Run, *, splits: Sequence[str] | None = None) -> Callable[[Any]
         for split, metric, numbers in rows:
             name = curve_name(called[split], metric)
             values |= dict(zip((name, f"{name}_std"), numbers, strict=False))
-        run.log_metrics(values, step=env.iteration)
+        for name, value in values.items():
+            run.log_metric(name, value, step=env.iteration)
 
     # Before LightGBM's own early stopping, at 30, which ends the iteration by an exception.
     log_iteration.order = 5  # type: ignore[attr-defined]

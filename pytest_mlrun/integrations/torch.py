@@ -38,7 +38,8 @@ def on_step(
         values["learning_rate" if index == 0 else f"learning_rate_{index}"] = float(group["lr"])
     if batch_size is not None:
         values["batch_size"] = float(batch_size)
-    run.log_metrics(values, step=step)
+    for name, value in values.items():
+        run.log_metric(name, value, step=step)
 
 
 def _gradient_norm(model: Any) -> float:

@@ -40,7 +40,8 @@ def callback(run: Run, *, splits: Sequence[str] | None = None) -> TrainingCallba
                     name = curve_name(called[split], metric)
                     numbers = points[-1] if isinstance(points[-1], tuple) else (points[-1],)
                     values |= dict(zip((name, f"{name}_std"), numbers, strict=False))
-            run.log_metrics(values, step=epoch)
+            for name, value in values.items():
+                run.log_metric(name, value, step=epoch)
             return False
 
     return LogIteration()

@@ -163,7 +163,9 @@ def _models(run: RunRecord) -> Iterator[tuple[str, str]]:
 
 def _fit_parts(known: dict[str, object]) -> Iterator[str]:
     count, best_step = known.get("features"), known.get("best_step")
-    yield str(known.get("class", "unknown")).rpartition(".")[2]
+    parts = str(known.get("class", "unknown")).split(".")
+    # The modules in between are where a library keeps its classes, which is its own affair.
+    yield ".".join(dict.fromkeys((parts[0], parts[-1])))
     yield "1 feature" if count == 1 else f"{count} features"
     if best_step is not None:
         yield f"best step {best_step}"

@@ -149,7 +149,7 @@ def test_show_prints_confusion_matrix_fit_unit_and_owner(
         "  0                 1  1   50.0%",
         "  1                 0  2  100.0%",
     ]
-    assert "model        LogisticRegression  ·  1 feature  ·  class_weight balanced" in lines
+    assert "model        sklearn.LogisticRegression  ·  1 feature  ·  class_weight balanced" in lines
 
 
 def test_show_passes_over_somebodys_own_file_in_the_folder_of_matrices(
