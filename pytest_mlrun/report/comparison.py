@@ -190,7 +190,7 @@ def _best(aspect: Aspect, letters: Sequence[str]) -> str:
 
 
 def _parted(aspect: Aspect) -> str:
-    return "" if aspect.part_at is None else f"part at step {aspect.part_at}"
+    return "" if aspect.part_at is None else f"curves part at step {aspect.part_at}"
 
 
 def _code_lines(code: Sequence[tuple[str, Sequence[str]]]) -> list[Line]:
