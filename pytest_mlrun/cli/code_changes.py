@@ -38,7 +38,8 @@ def describe_commits(one: RunRecord, other: RunRecord, console: Console) -> list
         missing = [commit for commit in commits if not _has(repository, commit)]
         if not missing:
             width = min(console.width or _WIDTH, _WIDTH) - 4
-            printed = repository.ask("diff-tree", "-r", "-M", f"--stat={width}", *commits, "--")
+            options = ("-r", "-M", "--no-ext-diff", "--no-textconv", f"--stat={width}")
+            printed = repository.ask("diff-tree", *options, *commits, "--")
             return printed.decode("utf-8", "replace").splitlines()
     named = " and ".join(commit[:_SHORT] for commit in missing)
     return [f"no git diff --stat: no repository here has commit {named}; fetch it, or run this in the repository"]

@@ -120,13 +120,19 @@ def _section(
     align = "right" if pillar == "metrics" else "left"
     columns = [
         Column(pillar, cut="middle", least=16),
-        *(Column(letter, align=align, cut="middle", least=10) for letter in letters),  # type: ignore[arg-type]
+        # Two runs are always shown; of many, as many as there is room for.
+        *(
+            Column(letter, align=align, cut="middle", least=10, rank=max(0, at - 1))  # type: ignore[arg-type]
+            for at, letter in enumerate(letters)
+        ),
         Column("", cut="end"),
     ]
     # The heading stands at the margin, its rows below it are indented.
     layout = lay_out(columns, [[_INDENT + row[0], *row[1:]] for row in rows], width=width)
     lines: list[Line] = [("", {}), *((text, {"bold": True}) for text in layout.header)]
     lines += [(text, {"faint": aspect.same}) for text, aspect in zip(layout.rows, shown, strict=True)]
+    if layout.left_out:
+        lines.append((f"{_INDENT}no room for: {', '.join(layout.left_out)}  (--json has everything)", {"faint": True}))
     if len(shown) < len(aspects):
         lines.append((f"{_INDENT}… and {len(aspects) - len(shown)} more: -v shows all", {}))
     return lines
@@ -184,7 +190,7 @@ def _best(aspect: Aspect, letters: Sequence[str]) -> str:
 
 
 def _parted(aspect: Aspect) -> str:
-    return "" if aspect.part_at is None else f"part at step {aspect.part_at}"
+    return "" if aspect.part_at is None else f"curves part at step {aspect.part_at}"
 
 
 def _code_lines(code: Sequence[tuple[str, Sequence[str]]]) -> list[Line]:

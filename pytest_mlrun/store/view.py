@@ -56,6 +56,7 @@ class Viewer:
         self._root = root
         self._opened: dict[str, _Opened] = {}
         self._events: dict[str, Annotation] = {}
+        self._overlay = Overlay()
 
     def look(self) -> View:
         """Take a view.
@@ -100,9 +101,11 @@ class Viewer:
         return view
 
     def _add_events(self, view: View) -> None:
-        self._events, damaged = read_annotations(self._root, known=self._events)
+        events, damaged = read_annotations(self._root, known=self._events)
         view.damaged += [Damage(str(path), reason) for path, reason in damaged]
-        view.overlay = Overlay(self._events.values())
+        if events.keys() != self._events.keys():
+            self._events, self._overlay = events, Overlay(events.values())
+        view.overlay = self._overlay
 
     def _open(self, name: str, view: View, *, kept: bool) -> Segment | None:
         path = self._root / "seg" / f"{name}.arrow"

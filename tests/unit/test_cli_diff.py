@@ -106,6 +106,23 @@ def test_no_line_is_wider_than_the_terminal(
     assert [line for line in _text(console.out).splitlines() if text_width(line) > width] == []
 
 
+def test_of_many_runs_those_without_room_are_named(
+    make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole
+) -> None:
+    runs = [make_run(f"run{number}", metrics={"auc": number / 7}) for number in range(9)]
+    write_runs(runs)
+    console = make_console(width=80)
+
+    main(["diff", *(run.name for run in runs)], console=console)
+
+    lines = _text(console.out).splitlines()
+    assert [line for line in lines if text_width(line) > 80] == []
+    at = next(at for at, line in enumerate(lines) if line.startswith("metrics"))
+    shown = lines[at].split()[1:]
+    assert shown == list("ABCDE")[: len(shown)]
+    assert lines[at + 2] == f"  no room for: {', '.join('ABCDEFGHI'[len(shown) :])}  (--json has everything)"
+
+
 def test_a_lost_environment_is_said_and_the_rest_compared(
     make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole
 ) -> None:
