@@ -20,8 +20,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     record = find_run(args.ref, source, console)
     events = source.annotations(record.run_id)
     note_doubtful([record], console)
-    # By name it is the newest of those that can be read: one that cannot may have been meant.
-    code = 0 if record.run_id.endswith(args.ref) else warn_of_damage(source, console)
+    # What cannot be read may be a newer run of that name, or a tag that was added to this one.
+    code = warn_of_damage(source, console)
     if args.json:
         console.write(json_line(record, extra={"annotations": [plain_event(event) for event in events]}))
         return code

@@ -102,7 +102,7 @@ def _run_command(command: Command, folder: Path, *, place: str) -> int:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     printed = done.stdout + done.stderr
     missing = find_mismatch(command.expected, printed)
@@ -120,7 +120,7 @@ def _run_notebook(cells: list[Block], folder: Path, place: str) -> dict[int, str
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=300,
     )
     assert done.returncode == 0, f"{place}: {done.stderr}"
     return dict(zip((cell.line for cell in cells), done.stdout.split(f"{_CELL_ENDS}\n"), strict=False))
