@@ -13,10 +13,19 @@ from tests.docs.pages import find_mismatch
 from tests.docs.running import ROOT, check_pipeline, run_page
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+SLOW = [ROOT / "docs" / "how-to" / "xdist.md"]  # starts nine interpreters
 LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[\w-]+)?\)")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).with_suffix("").as_posix())
+def name_of(page: Path) -> str:
+    return page.relative_to(ROOT).with_suffix("").as_posix()
+
+
+@pytest.mark.parametrize(
+    "page",
+    [pytest.param(page, marks=pytest.mark.slow if page in SLOW else ()) for page in PAGES],
+    ids=[name_of(page) for page in PAGES],
+)
 def test_the_page_does_what_it_shows(page: Path, tmp_path: Path) -> None:
     run_page(page, tmp_path)
 
@@ -90,7 +99,7 @@ def test_a_pipeline_with_a_verb_that_does_not_exist_is_refused(capsys: pytest.Ca
     assert "verfiy" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).with_suffix("").as_posix())
+@pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
     targets = {found[1] for found in LINK.finditer(page.read_text(encoding="utf-8"))}
 
