@@ -14,7 +14,7 @@ from tests.docs.running import ROOT, check_pipeline, run_page
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SLOW = [ROOT / "docs" / "how-to" / "xdist.md"]  # starts nine interpreters
-LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[\w-]+)?\)")
+LINK = re.compile(r"\]\(([^)#:\s]+)#?([\w-]*)\)")
 
 
 def name_of(page: Path) -> str:
@@ -101,6 +101,16 @@ def test_a_pipeline_with_a_verb_that_does_not_exist_is_refused(capsys: pytest.Ca
 
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_every_link_of_a_page_leads_somewhere(page: Path) -> None:
-    targets = {found[1] for found in LINK.finditer(page.read_text(encoding="utf-8"))}
+    lost = [
+        f"{target}#{anchor}" if anchor else target
+        for target, anchor in LINK.findall(page.read_text(encoding="utf-8"))
+        if not (page.parent / target).exists() or (anchor and anchor not in anchors_of(page.parent / target))
+    ]
 
-    assert [target for target in sorted(targets) if not (page.parent / target).exists()] == []
+    assert lost == []
+
+
+def anchors_of(page: Path) -> list[str]:
+    """Return what a link to a heading of a page is called, as on GitHub."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(encoding="utf-8"), re.MULTILINE)
+    return [re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings]
