@@ -17,7 +17,7 @@ from pytest_mlrun.options import SETTINGS, add_options, read_settings
 if TYPE_CHECKING:
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.run.run import Run
-    from pytest_mlrun.session import ExperimentSession
+    from pytest_mlrun.session.session import ExperimentSession
     from pytest_mlrun.store.reader import Reader
 
 MARKER = (
@@ -45,7 +45,7 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", SELECT_MARKER)
     config.stash[SETTINGS] = settings = read_settings(config)
     if settings.from_run is not None:
-        from pytest_mlrun.branching import begin_branch
+        from pytest_mlrun.session.branching import begin_branch
 
         config.stash[SETTINGS] = begin_branch(config, settings)
     if settings.mlrun:
@@ -64,13 +64,13 @@ def pytest_report_header(config: pytest.Config) -> str | None:
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Check the marker while the test is collected."""
     if concerns_us(metafunc):
-        from pytest_mlrun.experiment import check_function
-        from pytest_mlrun.refusal import refusing
+        from pytest_mlrun.session.experiment import check_function
+        from pytest_mlrun.session.refusal import refusing
 
         with refusing():
             check_function(metafunc)
             if metafunc.definition.get_closest_marker("mlrun_select") is not None:
-                from pytest_mlrun.selecting import check_selection
+                from pytest_mlrun.session.selecting import check_selection
 
                 check_selection(metafunc)
                 if metafunc.config.stash[SETTINGS].mlrun:
@@ -99,13 +99,13 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
 
 
 def _register_hooks(config: pytest.Config) -> None:
-    from pytest_mlrun.experiment_hooks import register
+    from pytest_mlrun.session.experiment_hooks import register
 
     register(config)
 
 
 def _session(request: pytest.FixtureRequest | pytest.Metafunc) -> ExperimentSession:
-    from pytest_mlrun.experiment_hooks import session_of
+    from pytest_mlrun.session.experiment_hooks import session_of
 
     return session_of(request.config)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HEAVY = ["numpy", "pyarrow", "sklearn", "scipy", "filelock", "pytest_mlrun.session", "pytest_mlrun.store"]
+HEAVY = ["numpy", "pyarrow", "sklearn", "scipy", "filelock", "pytest_mlrun.session.session", "pytest_mlrun.store"]
 IDLE = """
 import json, os, sys
 started = []

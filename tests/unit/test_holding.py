@@ -17,7 +17,7 @@ from xdist.scheduler import (  # type: ignore[import-untyped]
     WorkStealingScheduling,
 )
 
-from pytest_mlrun.holding import HoldingScheduler
+from pytest_mlrun.session.holding import HoldingScheduler
 
 SCHEDULERS = [LoadScheduling, LoadScopeScheduling, LoadFileScheduling, LoadGroupScheduling, WorkStealingScheduling]
 END = -1

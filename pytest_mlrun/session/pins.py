@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_mlrun.experiment import read_marker_of, seed_of
-from pytest_mlrun.refusal import refusing
+from pytest_mlrun.session.experiment import read_marker_of, seed_of
+from pytest_mlrun.session.refusal import refusing
 
 if TYPE_CHECKING:
     import pytest

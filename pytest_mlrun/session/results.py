@@ -12,9 +12,9 @@ if TYPE_CHECKING:
     import pytest
 
     from pytest_mlrun.options import Settings
-    from pytest_mlrun.pins import Pins
     from pytest_mlrun.records.project import Project
     from pytest_mlrun.records.run import RunRecord
+    from pytest_mlrun.session.pins import Pins
 
 
 class SessionResults:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_mlrun.collection import check_marks, check_scopes
 from pytest_mlrun.errors import MarkerError
 from pytest_mlrun.items import PIN_FIXTURES, RUN_FIXTURES, is_marked, is_refused
+from pytest_mlrun.session.collection import check_marks, check_scopes
 
 if TYPE_CHECKING:
     from pytest_mlrun.options import Settings
@@ -76,8 +76,8 @@ def check_item(item: pytest.Item) -> pytest.Function:
 
 def read_marker_of(node: pytest.Item | pytest.Collector) -> MarkerArguments:
     """Merge the node's ``mlrun`` markers, the closest winning per key."""
-    from pytest_mlrun.marks import closest_first
     from pytest_mlrun.rules.marker import merge_markers, read_marker
+    from pytest_mlrun.session.marks import closest_first
 
     owner = getattr(node, "originalname", node.name)
     found = [read_marker(mark.args, mark.kwargs, owner=owner) for mark in closest_first(node, "mlrun")]
@@ -132,8 +132,8 @@ def describe_params(item: pytest.Function) -> dict[str, str]:
     """Return the parametrized values of an item as JSON texts."""
     if not hasattr(item, "callspec"):
         return {}
-    from pytest_mlrun.parametrized import find_explicit_id
     from pytest_mlrun.rules.params import describe_param
+    from pytest_mlrun.session.parametrized import find_explicit_id
 
     return {
         name: describe_param(name, value, explicit_id=find_explicit_id(item, name, value))

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_mlrun.errors import MarkerError, QueryError
-from pytest_mlrun.experiment import DEFAULT_EXPERIMENT, read_marker_of
+from pytest_mlrun.session.experiment import DEFAULT_EXPERIMENT, read_marker_of
 
 if TYPE_CHECKING:
     import pytest
@@ -38,7 +38,7 @@ def check_selection(metafunc: pytest.Metafunc) -> None:
 
 def read_selection_of(node: pytest.Item | pytest.Collector) -> Selection | None:
     """Merge the node's ``mlrun_select`` markers, the closest winning per key; None where there is none."""
-    from pytest_mlrun.marks import closest_first
+    from pytest_mlrun.session.marks import closest_first
 
     marks = list(closest_first(node, "mlrun_select"))
     if not marks:

@@ -10,18 +10,18 @@ from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 
-from pytest_mlrun.branching import ORIGIN, check_data, keep_branches, refusal
-from pytest_mlrun.ending import Ending
 from pytest_mlrun.errors import MarkerError, MlrunError
-from pytest_mlrun.experiment import check_item, plan_item, plan_module, read_marker_of
 from pytest_mlrun.items import SKIPPED, is_experiment, is_refused, selects_winner
-from pytest_mlrun.pins import Pins
 from pytest_mlrun.recorder.recorder import Recorder
-from pytest_mlrun.refusal import refusing, trimmed
-from pytest_mlrun.results import SessionResults
 from pytest_mlrun.run.run import Run
-from pytest_mlrun.selecting import choice_of, plan_selection
-from pytest_mlrun.selections import Selections
+from pytest_mlrun.session.branching import ORIGIN, check_data, keep_branches, refusal
+from pytest_mlrun.session.ending import Ending
+from pytest_mlrun.session.experiment import check_item, plan_item, plan_module, read_marker_of
+from pytest_mlrun.session.pins import Pins
+from pytest_mlrun.session.refusal import refusing, trimmed
+from pytest_mlrun.session.results import SessionResults
+from pytest_mlrun.session.selecting import choice_of, plan_selection
+from pytest_mlrun.session.selections import Selections
 
 if TYPE_CHECKING:
     from pytest_mlrun.options import Settings

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from pytest_mlrun.errors import DataChangedError, MlrunError
-from pytest_mlrun.experiment import DEFAULT_EXPERIMENT, describe_params, identity_of, read_marker_of
 from pytest_mlrun.items import is_experiment, selects_winner
+from pytest_mlrun.session.experiment import DEFAULT_EXPERIMENT, describe_params, identity_of, read_marker_of
 
 if TYPE_CHECKING:
     from pytest_mlrun.options import Settings
@@ -193,7 +193,7 @@ def _fits(item: pytest.Item, origin: Origin, *, known: bool, moved: bool) -> boo
 
 
 def _judges(item: pytest.Item, origin: Origin) -> bool:
-    from pytest_mlrun.selecting import read_selection_of
+    from pytest_mlrun.session.selecting import read_selection_of
 
     asked = read_selection_of(item)
     written = (asked.experiment if asked else "") or read_marker_of(item).experiment or DEFAULT_EXPERIMENT

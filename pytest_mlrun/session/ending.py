@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from pytest_mlrun.refusal import Refusal
+from pytest_mlrun.session.refusal import Refusal
 
 if TYPE_CHECKING:
     from pytest_mlrun.records.run import Outcome

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
-    from pytest_mlrun.holding import HoldingScheduler
     from pytest_mlrun.recorder.recorder import Recorder
-    from pytest_mlrun.troubles import Troubles
+    from pytest_mlrun.session.holding import HoldingScheduler
+    from pytest_mlrun.session.troubles import Troubles
 
 STOPPED = "the session stopped before every run was there to choose from"
 
@@ -56,7 +56,7 @@ class Selections:
             scheduler: The one that distributes the others.
             troubles: Where to say that the store refused the release.
         """
-        from pytest_mlrun.holding import HoldingScheduler
+        from pytest_mlrun.session.holding import HoldingScheduler
 
         def release() -> None:
             with troubles.noting():

@@ -11,12 +11,12 @@ import pytest
 from pytest_mlrun import distributed
 from pytest_mlrun.items import is_experiment, is_refused, selects_winner, uses_pins
 from pytest_mlrun.options import SETTINGS
-from pytest_mlrun.refusal import trimmed
-from pytest_mlrun.troubles import Troubles
+from pytest_mlrun.session.refusal import trimmed
+from pytest_mlrun.session.troubles import Troubles
 
 if TYPE_CHECKING:
     from pytest_mlrun.records.run import RunRecord
-    from pytest_mlrun.session import ExperimentSession
+    from pytest_mlrun.session.session import ExperimentSession
 
 _SESSION_ID = pytest.StashKey[str]()
 _SESSION = pytest.StashKey["ExperimentSession"]()
@@ -33,7 +33,7 @@ def register(config: pytest.Config) -> None:
 def session_of(config: pytest.Config) -> ExperimentSession:
     """Return the process's session, made when the first experiment needs it."""
     if _SESSION not in config.stash:
-        from pytest_mlrun.session import ExperimentSession
+        from pytest_mlrun.session.session import ExperimentSession
 
         config.stash[_SESSION] = ExperimentSession(
             config,

@@ -1,0 +1,1 @@
+"""Drive the experiments of one pytest process."""
