@@ -186,6 +186,9 @@ class _Worker:
         self._end = end
         self._ended = False
 
+    def __repr__(self) -> str:
+        return repr(self.node)
+
     def __getattr__(self, name: str) -> Any:
         return getattr(self.node, name)
 
