@@ -10,6 +10,8 @@ import pytest
 RUN_FIXTURES = frozenset({"mlrun", "mlrun_module"})
 PIN_FIXTURES = frozenset({"mlrun_seed", "mlrun_data", "mlrun_clean_tree"})
 _MARKERS = frozenset({"mlrun", "mlrun_select"})
+MARKER_NAME = frozenset({"mlrun"})
+SELECT_NAME = frozenset({"mlrun_select"})
 _ALL_FIXTURES = RUN_FIXTURES | PIN_FIXTURES | {"mlrun_store"}
 SKIPPED = "training experiment: run with --mlrun"
 # One for all: making it costs more than everything else that is done for a collected experiment.
@@ -20,11 +22,15 @@ def concerns_us(metafunc: pytest.Metafunc) -> bool:
     """Whether a test function takes one of our fixtures, or carries our marker."""
     if not _ALL_FIXTURES.isdisjoint(metafunc.fixturenames):
         return True
+    return carries(metafunc.definition, _MARKERS)
+
+
+def carries(node: pytest.Item | pytest.Collector | None, names: frozenset[str]) -> bool:
+    """Whether a node, or one above it, carries a marker of one of these names."""
     # Not get_closest_marker, which costs three times as much: this runs for every test of every session.
-    node: pytest.Item | pytest.Collector | None = metafunc.definition
     while node is not None:
         for mark in node.own_markers:
-            if mark.name in _MARKERS:
+            if mark.name in names:
                 return True
         node = node.parent
     return False

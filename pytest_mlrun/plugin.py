@@ -11,7 +11,17 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from pytest_mlrun import hooks
-from pytest_mlrun.items import SKIP, concerns_us, is_experiment, is_refused, only_skipped, takes_fixture
+from pytest_mlrun.items import (
+    MARKER_NAME,
+    SELECT_NAME,
+    SKIP,
+    carries,
+    concerns_us,
+    is_experiment,
+    is_refused,
+    only_skipped,
+    takes_fixture,
+)
 from pytest_mlrun.options import SETTINGS, add_options, read_settings
 
 if TYPE_CHECKING:
@@ -69,7 +79,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
         with refusing():
             check_function(metafunc)
-            if metafunc.definition.get_closest_marker("mlrun_select") is not None:
+            if carries(metafunc.definition, SELECT_NAME):
                 from pytest_mlrun.session.selecting import check_selection
 
                 check_selection(metafunc)
@@ -84,7 +94,7 @@ def pytest_itemcollected(item: pytest.Item) -> None:
     elif not takes_fixture(item):
         return
     elif is_experiment(item):
-        if item.get_closest_marker("mlrun") is None:
+        if not carries(item, MARKER_NAME):
             item.add_marker(pytest.mark.mlrun)
         if not item.config.stash[SETTINGS].mlrun:
             item.add_marker(SKIP)
