@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, TypeAlias, get_args
 from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.records.snapshot import Manifest
-from pytest_mlrun.rules.environment_facts import list_packages, plain_facts
+from pytest_mlrun.rules.environment_facts import list_facts, list_packages
 from pytest_mlrun.rules.goals import default_goal
 from pytest_mlrun.rules.params import estimator_params
 
@@ -213,7 +213,7 @@ def _environments(evidence: Sequence[Evidence]) -> list[dict[str, Value]]:
         keys = sorted({key for one in evidence for key in one.run.context if key.startswith("env.")})
         return [_pick(one.run, keys) | machine for one, machine in zip(evidence, machines, strict=True)]
     known = [document for document in documents if document is not None]
-    return [{**plain_facts(document), **machine} for document, machine in zip(known, machines, strict=True)]
+    return [{**facts, **machine} for facts, machine in zip(list_facts(known), machines, strict=True)]
 
 
 def _randomness(runs: Sequence[RunRecord]) -> list[dict[str, Value]]:

@@ -32,19 +32,38 @@ def list_packages(documents: Sequence[Mapping[str, object]]) -> list[dict[str, F
     return listed
 
 
-def plain_facts(document: Mapping[str, object]) -> dict[str, Fact]:
-    """Return everything but the packages: dotted name to value, such as ``python.version``.
+def list_facts(documents: Sequence[Mapping[str, object]]) -> list[dict[str, Fact]]:
+    """Return everything but each environment's packages: dotted name to value, such as ``python.version``.
+
+    What is known of a numerical library only where it was loaded when the session's facts were found is no difference
+    between environments: it is left out unless all of them know it.
 
     Args:
-        document: An ``environment.json``.
+        documents: The environments that are compared.
     """
-    facts = dict(_flatten("", {key: value for key, value in document.items() if key not in _APART}))
-    facts |= {f"lock {lock['path']}": str(lock["digest"]) for lock in _dicts(document.get("locks"))}
+    numerics = [dict(_numerics(document)) for document in documents]
+    shared = set(numerics[0]).intersection(*numerics[1:]) if numerics else set()
+    return [
+        dict(_plain(document)) | {name: known[name] for name in known if name in shared}
+        for document, known in zip(documents, numerics, strict=True)
+    ]
+
+
+def _plain(document: Mapping[str, object]) -> Iterator[tuple[str, Fact]]:
+    for name, value in _flatten("", {key: value for key, value in document.items() if key not in _APART}):
+        if value is not None:
+            yield name, value
+    for lock in _dicts(document.get("locks")):
+        yield f"lock {lock['path']}", str(lock["digest"])
+
+
+def _numerics(document: Mapping[str, object]) -> Iterator[tuple[str, Fact]]:
     numerics = document.get("numerics")
     if isinstance(numerics, dict):
-        facts |= dict(_pools(numerics.get("thread_pools")))
-        facts |= dict(_flatten("", {key: value for key, value in numerics.items() if key != "thread_pools"}))
-    return {name: value for name, value in facts.items() if value is not None}
+        yield from _pools(numerics.get("thread_pools"))
+        for name, value in _flatten("", {key: value for key, value in numerics.items() if key != "thread_pools"}):
+            if value is not None:
+                yield name, value
 
 
 def _packages(document: Mapping[str, object]) -> Iterator[tuple[str, tuple[str, str]]]:

@@ -99,7 +99,8 @@ def test_a_run_whose_worker_died_cannot_win_and_holds_nobody_up(sweep: pytest.Py
     assert [said(runs, name) for name in ("candidates", "eligible", "winner_name")] == [8, 7, "test_run[5]"]
 
 
-@pytest.mark.parametrize("dist", ["load", pytest.param("loadscope", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("dist", ["load", "loadscope"])
 def test_a_session_that_stops_early_judges_no_winner(sweep: pytest.Pytester, stored_runs: Runs, dist: str) -> None:
     sweep.makepyfile(
         test_aa="""

@@ -21,7 +21,9 @@ SWEEP = """
 """
 
 
-@pytest.mark.parametrize("dist", ["load", "loadscope", "worksteal"])
+@pytest.mark.parametrize(
+    "dist", ["load", *(pytest.param(dist, marks=pytest.mark.slow) for dist in ("loadscope", "worksteal"))]
+)
 def test_every_run_is_recorded_once(pytester: pytest.Pytester, stored_runs: Runs, dist: str) -> None:
     pytester.makepyfile(SWEEP.format(count=20))
 
@@ -34,6 +36,7 @@ def test_every_run_is_recorded_once(pytester: pytest.Pytester, stored_runs: Runs
     assert len({run.session_id for run in runs}) == 1
 
 
+@pytest.mark.slow
 def test_four_workers_on_a_new_store_record_800_rows(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(SWEEP.format(count=800))
 

@@ -48,7 +48,7 @@ def check_forward(before: pytest_mlrun.RunRecord, after: pytest_mlrun.RunRecord)
         assert after == before
 
 
-@pytest.mark.parametrize("count", [25, pytest.param(200, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("count", [10, pytest.param(200, marks=pytest.mark.slow)])
 def test_eight_processes_on_a_new_store_lose_nothing_while_others_read(tmp_path: Path, count: int) -> None:
     store = tmp_path / "store"
     (tmp_path / "mlrun.toml").write_text("")

@@ -82,7 +82,9 @@ def check_usable(folder: Path, before: dict[str, str]) -> None:
     assert list((store / "tmp").iterdir()) == []
 
 
-@pytest.mark.parametrize("limit", [120_000, 400_000, 1_500_000])
+@pytest.mark.parametrize(
+    "limit", [120_000, *(pytest.param(limit, marks=pytest.mark.slow) for limit in (400_000, 1_500_000))]
+)
 def test_a_file_size_limit_fails_the_test_that_meets_it(tmp_path: Path, limit: int) -> None:
     before = prepare(tmp_path)
 
@@ -115,7 +117,7 @@ def unmount(folder: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/proc").exists(), reason="needs Linux")
-@pytest.mark.parametrize("left", [0, 50_000, 1_000_000])
+@pytest.mark.parametrize("left", [0, *(pytest.param(left, marks=pytest.mark.slow) for left in (50_000, 1_000_000))])
 def test_a_full_disk_fails_the_test_that_meets_it(small_disk: Path, left: int) -> None:
     before = prepare(small_disk)
     fill(small_disk, left)

@@ -192,7 +192,8 @@ def phases_in_random_order(chance: random.Random) -> list[str]:
     return phases
 
 
-@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 26))])
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(26))
 def test_sessions_killed_at_random_instants_lose_and_double_nothing(tmp_path: Path, seed: int) -> None:
     crowd = Crowd(tmp_path, random.Random(seed))
     (tmp_path / "test_train.py").write_text(TESTS)

@@ -60,7 +60,7 @@ def environment_of(folder: Path) -> dict[str, str]:
         "PATH": f"{scripts}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder),
         "COLUMNS": "110",
-        "PYTEST_ADDOPTS": "-p no:randomly -p no:asyncio -p no:cacheprovider",
+        "PYTEST_ADDOPTS": "-p no:randomly -p no:asyncio -p no:hypothesispytest -p no:cacheprovider",
         "PYTHONDONTWRITEBYTECODE": "1",
         "NO_COLOR": "1",
         **kept,

@@ -13,7 +13,14 @@ from tests.docs.pages import find_mismatch
 from tests.docs.running import ROOT, check_pipeline, run_page
 
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-SLOW = [ROOT / "docs" / "how-to" / "xdist.md"]  # starts nine interpreters
+# Each starts many interpreters.
+SLOW = {
+    "docs/frameworks",
+    "docs/how-to/sweeps",
+    "docs/how-to/xdist",
+    "docs/coming-from/mlflow",
+    "docs/coming-from/wandb",
+}
 LINK = re.compile(r"\]\(([^)#:\s]+)#?([\w-]*)\)")
 
 
@@ -23,7 +30,7 @@ def name_of(page: Path) -> str:
 
 @pytest.mark.parametrize(
     "page",
-    [pytest.param(page, marks=pytest.mark.slow if page in SLOW else ()) for page in PAGES],
+    [pytest.param(page, marks=pytest.mark.slow if name_of(page) in SLOW else ()) for page in PAGES],
     ids=[name_of(page) for page in PAGES],
 )
 def test_the_page_does_what_it_shows(page: Path, tmp_path: Path) -> None:

@@ -50,7 +50,17 @@ def test_every_fixture_explains_itself_with_an_example(pytester: pytest.Pytester
 
 
 @pytest.mark.usefixtures("autoload")
-@pytest.mark.parametrize("plugin", ["terminal", "capture", "cacheprovider", "junitxml", "logging", "xdist", "subtests"])
+@pytest.mark.parametrize(
+    "plugin",
+    [
+        "terminal",
+        "capture",
+        *(
+            pytest.param(name, marks=pytest.mark.slow)
+            for name in ("cacheprovider", "junitxml", "logging", "xdist", "subtests")
+        ),
+    ],
+)
 def test_a_run_is_recorded_without_the_optional_plugin(pytester: pytest.Pytester, plugin: str) -> None:
     pytester.makepyfile("def test_run(mlrun): mlrun.log_metric('loss', 1.5)")
 

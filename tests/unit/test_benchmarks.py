@@ -584,6 +584,6 @@ def test_the_report_and_the_figures_come_from_a_process_of_their_own(tmp_path: P
     assert done.returncode == 0, done.stderr
     assert "| floor: list.append |" in done.stdout
     (tracker,) = json.loads(json_file.read_text(encoding="utf-8"))["trackers"]
-    (kill,) = tracker["kills"]
     assert (tracker["name"], tracker["status"], len(tracker["timings"])) == ("floor", "measured", 1)
+    (kill,) = tracker["kills"]
     assert (kill["acknowledged"] > 0, kill["kept"]) == (True, 0)
