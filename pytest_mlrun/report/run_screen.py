@@ -60,7 +60,7 @@ def render_run(
     """
     lines: list[Line] = [
         (name_of(run), {"bold": True}),
-        (_ending(run, now_us), {"red" if is_bad(run) else "green": True}),
+        (_ending(run, now_us), _standing(run)),
     ]
     lines += [(f"{'error':<{_LABEL}}{last_error_line(run)}", {"red": True})] if run.error else []
     lines += _labelled(_identity(run))
@@ -87,6 +87,12 @@ def render_run(
         for text, markup in lines
         for part in wrap_text(clean_text(text), width, hanging=hanging[text.startswith(_INDENT)])
     ]
+
+
+def _standing(run: RunRecord) -> dict[str, bool]:
+    if is_bad(run):
+        return {"red": True}
+    return {"yellow" if run.status.startswith("running") else "green": True}
 
 
 def _ending(run: RunRecord, now_us: int) -> str:

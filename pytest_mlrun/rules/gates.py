@@ -10,6 +10,7 @@ from typing import SupportsFloat
 from pytest_mlrun.errors import GateFailure, MetricError
 from pytest_mlrun.records.verdict import GateKind, Verdict
 from pytest_mlrun.rules.arguments import expect_text
+from pytest_mlrun.rules.series import check_at
 from pytest_mlrun.rules.suggest import did_you_mean
 
 UNCALIBRATED = "UNCALIBRATED: decided by the value alone: no error rate can be stated"
@@ -44,6 +45,7 @@ class Gate:
                 f"the {self.kind} of {self.metric!r} must be a finite number, found {self.bound!r}",
                 next_step=f"write the number that {self.metric} must reach",
             )
+        check_at(self.at, metric=self.metric)
 
     def judge(self, value: SupportsFloat) -> Verdict:
         """Decide by the observed value; NaN satisfies nothing.

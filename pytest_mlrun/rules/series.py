@@ -13,6 +13,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+def check_at(at: object, *, metric: str) -> None:
+    """Refuse what names no point of a series.
+
+    Raises:
+        MetricError: If it is neither ``last`` nor ``best`` nor a step.
+    """
+    if isinstance(at, bool) or (isinstance(at, str) and at not in {"last", "best"}):
+        raise MetricError(
+            f"at={at!r} is not a point of {metric}{did_you_mean(str(at), ('last', 'best'))}",
+            next_step="write at='last', at='best' or a step",
+        )
+
+
 def read_at(
     values: Sequence[float] | NDArray[object],  # type: ignore[type-var]
     steps: Sequence[int] | NDArray[object],  # type: ignore[type-var]
@@ -36,6 +49,7 @@ def read_at(
     """
     import numpy as np
 
+    check_at(at, metric=metric)
     points = np.asarray(values, dtype=np.float64)
     if points.size == 0:
         raise MetricError(f"{metric} has no points", next_step=f"log it: mlrun.log_metric({metric!r}, value, step)")
@@ -46,18 +60,14 @@ def read_at(
         if finite.size == 0:
             return float("nan")
         return float(finite.max() if kind == "floor" else finite.min())
-    if isinstance(at, str | bool):
-        raise MetricError(
-            f"at={at!r} is not a point of {metric}{did_you_mean(str(at), ('last', 'best'))}",
-            next_step="write at='last', at='best' or a step",
-        )
     logged = np.asarray(steps, dtype=np.int64)
-    found = np.flatnonzero(logged == at)
+    step = int(at)
+    found = np.flatnonzero(logged == step)
     if found.size == 0:
         known = np.unique(logged)
-        nearest = np.sort(known[np.argsort(np.abs(known - at), kind="stable")[:3]])
+        nearest = np.sort(known[np.argsort(np.abs(known - step), kind="stable")[:3]])
         raise MetricError(
-            f"{metric} has no step {at}; nearest: {', '.join(str(step) for step in nearest)}",
+            f"{metric} has no step {step}; nearest: {', '.join(map(str, nearest))}",
             next_step="write a step that was logged, at='last' or at='best'",
         )
     return float(points[found[-1]])

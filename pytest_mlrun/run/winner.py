@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
+from pytest_mlrun.errors import StoreError
+
 if TYPE_CHECKING:
     from pytest_mlrun.records.run import RunRecord
     from pytest_mlrun.store.reader import Reader
@@ -42,8 +44,19 @@ class Winner:
 
     @property
     def seed(self) -> int:
-        """What its generators started from."""
-        return int(json.loads(self._record.context["rand.seed"]))
+        """What its generators started from.
+
+        Raises:
+            StoreError: If the record does not say.
+        """
+        recorded = self._record.context.get("rand.seed")
+        if recorded is None:
+            raise StoreError(
+                f"the winner {self._record.short_id} has no recorded seed",
+                where=f"run {self._record.name}",
+                next_step="choose among runs that pytest --mlrun recorded",
+            )
+        return int(json.loads(recorded))
 
     @property
     def params(self) -> Mapping[str, object]:

@@ -105,6 +105,12 @@ def find_origin(settings: Settings) -> Origin:
             f"  where: {settings.store}, {run.name}\n"
             f"  next:  name one that did: pytest-mlrun runs --status finished --experiment {run.experiment}"
         )
+    if "rand.seed" not in run.context:
+        raise pytest.UsageError(
+            f"--mlrun-from: run {run.short_id} has no recorded seed to start from\n"
+            f"  where: {settings.store}, {run.name}\n"
+            f"  next:  name a run that pytest --mlrun recorded"
+        )
     if run.parent_id is not None:
         raise pytest.UsageError(
             f"--mlrun-from: run {run.short_id} is a trial inside another run, and no test of its own\n"

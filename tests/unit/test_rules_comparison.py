@@ -178,6 +178,14 @@ def test_environments_differ_in_versions_threads_and_variables(make_run: MakeRun
     }
 
 
+def test_a_library_that_only_one_session_had_loaded_is_no_difference(make_run: MakeRun) -> None:
+    python = {"python": {"version": "3.11.7"}}
+    pool = {"user_api": "blas", "file": "libopenblas.so", "internal_api": "openblas", "num_threads": 2}
+    loaded = {**python, "numerics": {"thread_pools": [pool], "numpy": {"version": "2.4.6"}}}
+
+    assert differences(Evidence(make_run(), python), Evidence(make_run(), loaded)) == {}
+
+
 def test_a_package_of_one_version_and_other_files_differs(make_run: MakeRun) -> None:
     documents = [
         {"distributions": [{"name": "ours", "version": "1", "record": f"sha256:{letter * 64}"}]} for letter in "ab"

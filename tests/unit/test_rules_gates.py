@@ -228,3 +228,11 @@ def test_a_metric_that_was_nearly_logged_is_suggested() -> None:
 )
 def test_a_value_is_shown_with_the_digits_that_the_comparison_needs(value: float, bound: float, shown: str) -> None:
     assert show_beside(value, bound) == shown
+
+
+@pytest.mark.parametrize(("at", "hint"), [("lats", "; did you mean 'last'?"), ("first", ""), (True, "")])
+def test_a_gate_on_no_point_of_a_series_is_refused_when_it_is_written(at: str | int, hint: str) -> None:
+    with pytest.raises(MetricError) as caught:
+        Gate("floor", "auc", 0.9, at=at)
+
+    assert caught.value.headline == f"at={at!r} is not a point of auc{hint}"
