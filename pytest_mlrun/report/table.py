@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
+from os.path import commonprefix
 from typing import Literal
 
 GAP = "  "
@@ -71,10 +72,13 @@ def lay_out(columns: Sequence[Column], rows: Sequence[Sequence[str]], *, width: 
     if width is not None:
         widths = _shrink(columns, widths, width)
     height = max((len(titles[at]) for at in kept), default=0)
+    bodies_of = {at: _drop_common_head([row[at] for row in cells], widths[at], columns[at]) for at in kept}
     padded = {at: ("",) * (height - len(titles[at])) + titles[at] for at in kept}
     return Layout(
         header=tuple(_join([_fit(padded[at][line], widths[at], columns[at]) for at in kept]) for line in range(height)),
-        rows=tuple(_join([_fit(row[at], widths[at], columns[at]) for at in kept]) for row in cells),
+        rows=tuple(
+            _join([_fit(bodies_of[at][row], widths[at], columns[at]) for at in kept]) for row in range(len(cells))
+        ),
         left_out=tuple(clean_text(column.title) for at, column in enumerate(columns) if at not in kept),
     )
 
@@ -183,6 +187,15 @@ def _shrink(columns: Sequence[Column], widths: dict[int, int], width: int) -> di
         shrunk[max(able, key=lambda at: shrunk[at])] -= 1
         surplus -= 1
     return shrunk
+
+
+def _drop_common_head(texts: Sequence[str], width: int, column: Column) -> Sequence[str]:
+    """Leave out what all names begin with, where they do not fit: the names of a sweep differ further on."""
+    if column.cut != "middle" or max(map(text_width, texts), default=0) <= width:
+        return texts
+    common = commonprefix(texts)  # noqa: RUF071 - these are names: letter by letter is what is meant
+    end = 1 + max(common.rfind(mark) for mark in "-_/[ ")
+    return [ELLIPSIS + text[end:] for text in texts] if end > 1 and len(set(texts)) > 1 else texts
 
 
 def _fit(text: str, width: int, column: Column) -> str:

@@ -94,6 +94,20 @@ def test_a_line_breaks_at_its_spaces_and_never_inside_a_word() -> None:
     assert wrap_text("one two three", None) == ["one two three"]
 
 
+def test_names_that_do_not_fit_lose_what_they_all_begin_with() -> None:
+    names = [f"churn-lgbm-lr{rate}-leaves16-cw1" for rate in (0.01, 0.05)]
+
+    layout = lay_out([Column("name", cut="middle", least=8)], [[name] for name in names], width=22)
+
+    assert layout.rows == ("…lr0.01-leaves16-cw1", "…lr0.05-leaves16-cw1")
+
+
+def test_a_name_that_stands_alone_keeps_both_ends() -> None:
+    layout = lay_out([Column("name", cut="middle", least=8)], [["churn-lgbm-lr0.01"]], width=12)
+
+    assert layout.rows == ("chur…-lr0.01",)
+
+
 _WORDS = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
 
 
