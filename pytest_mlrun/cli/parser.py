@@ -38,6 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_data(verbs)
     _add_naming(verbs)
     _add_verify(verbs)
+    _add_merge(verbs)
     return parser
 
 
@@ -158,6 +159,17 @@ def _add_verify(verbs: _Verbs[_Parser]) -> None:
         help="then seal what processes of other boots and machines left, which only you can know to be over",
     )
     _add_json(verb)
+
+
+def _add_merge(verbs: _Verbs[_Parser]) -> None:
+    verb = _add_verb(verbs, "merge", "Take the runs of other stores into one", "pytest-mlrun merge ../from-ci")
+    verb.add_argument("others", metavar="OTHER", nargs="+", help="a store; it is only read")
+    _add_into(verb)
+    _add_json(verb)
+
+
+def _add_into(verb: _Parser) -> None:
+    verb.add_argument("--into", metavar="STORE", help="store that takes over, made if missing; --store if not given")
 
 
 def _whole(text: str) -> int:

@@ -37,6 +37,7 @@ class Merged:
         superseded: Ids of runs whose orphaned beginning was here, and which now are whole.
         known: Number of runs that were here already.
         under_way: Ids of runs that have not ended there, and are not here.
+        busy: Ids of runs that have ended there, and not here.
         lost: Runs that could not be taken over, and why.
         annotations: Number of annotations that were missing.
         objects: Number of objects that were missing.
@@ -48,6 +49,7 @@ class Merged:
     superseded: tuple[str, ...] = ()
     known: int = 0
     under_way: tuple[str, ...] = ()
+    busy: tuple[str, ...] = ()
     lost: tuple[Lost, ...] = ()
     annotations: int = 0
     objects: int = 0
@@ -105,7 +107,8 @@ class _Merge:
             superseded=tuple(self._superseded),
             known=plan.known,
             under_way=plan.under_way,
-            lost=(*plan.busy, *self._source.lost, *self._lost),
+            busy=plan.busy,
+            lost=(*self._source.lost, *self._lost),
             annotations=annotations,
             objects=copied,
             object_bytes=size_bytes,

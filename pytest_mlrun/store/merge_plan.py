@@ -9,7 +9,7 @@ from typing import Final
 from pytest_mlrun.errors import StoreConflictError
 from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.store.merge_rule import ConflictError, choose
-from pytest_mlrun.store.merge_source import Head, Lost, Source, StoreSource
+from pytest_mlrun.store.merge_source import Head, Source, StoreSource
 
 _NAMED: Final = 10
 
@@ -23,7 +23,7 @@ class Plan:
         superseding: Id of each run whose orphaned beginning is here, and the segment that holds it.
         known: Number of runs that are here already.
         under_way: Ids of runs that have not ended there, and are not here.
-        busy: Runs that have ended there, and are under way here.
+        busy: Ids of runs that have ended there, and not here.
         annotations: Events that are not here.
     """
 
@@ -31,7 +31,7 @@ class Plan:
     superseding: dict[str, str] = field(default_factory=dict)
     known: int = 0
     under_way: tuple[str, ...] = ()
-    busy: tuple[Lost, ...] = ()
+    busy: tuple[str, ...] = ()
     annotations: tuple[Annotation, ...] = ()
 
 
@@ -51,7 +51,7 @@ def make_plan(mine: StoreSource, theirs: Source) -> Plan:
     here = {head.run_id: head for head in mine.heads()}
     plan = Plan()
     under_way: list[str] = []
-    busy: list[Lost] = []
+    busy: list[str] = []
     conflicts: list[str] = []
     for head in theirs.heads():
         known = here.get(head.run_id)
@@ -62,13 +62,13 @@ def make_plan(mine: StoreSource, theirs: Source) -> Plan:
         elif known.digest == head.digest:
             plan.known += 1
         elif _is_under_way(known):
-            busy.append(Lost(head.run_id, f"it has not ended here: {known.status}"))
+            busy.append(head.run_id)
         else:
             conflicts += _compare(plan, mine, theirs, known)
     plan.under_way, plan.busy = tuple(under_way), tuple(busy)
     conflicts += _compare_annotations(plan, mine, theirs)
     if conflicts:
-        raise _refuse(conflicts)
+        raise _refuse(conflicts, theirs)
     return plan
 
 
@@ -100,11 +100,12 @@ def _compare_annotations(plan: Plan, mine: StoreSource, theirs: Source) -> Itera
     plan.annotations = tuple(missing)
 
 
-def _refuse(conflicts: list[str]) -> StoreConflictError:
+def _refuse(conflicts: list[str], theirs: Source) -> StoreConflictError:
     more = len(conflicts) - _NAMED
     count = "1 run contradicts" if len(conflicts) == 1 else f"{len(conflicts)} runs contradict"
     return StoreConflictError(
         f"nothing was taken over: {count} what is here",
         details=(*conflicts[:_NAMED], *([f"and {more} more"] if more > 0 else [])),
-        next_step="see which store was changed: pytest-mlrun verify; the same run can only have one record",
+        where=str(theirs.root),
+        next_step="see which of the two was changed: pytest-mlrun verify; a run has one record for ever",
     )

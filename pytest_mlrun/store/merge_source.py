@@ -62,6 +62,9 @@ class Group:
 class Source(Protocol):
     """What runs are taken from: another store, or a bundle."""
 
+    root: Path
+    """Where it lies."""
+
     lost: list[Lost]
     """Runs that ``read`` left out."""
 
