@@ -28,6 +28,8 @@ def mark_absent(root: Path, digests: Iterable[str], *, steps: Steps) -> None:
     known = list_absent(root)
     for digest in sorted(set(digests) - known):
         name = digest.removeprefix(_PREFIX)
+        if not _HEX.fullmatch(name):
+            continue  # a record may say anything; no name of a file follows from it
         publish(root / "absent" / name, Path.touch, temporary=root / "tmp" / f"absent-{name}", steps=steps)
 
 

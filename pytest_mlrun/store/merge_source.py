@@ -154,16 +154,7 @@ class StoreSource:
     def first_points(self, record: RunRecord) -> Callable[[str, int], str]:
         """Return the function that gives the digest of the first points of a series; nothing if there are fewer."""
         segment = self.segments[self._places[record.run_id]]
-        found = {series.name: series for _, series in self._look_up(segment, [record])}
-
-        def compute(name: str, count: int) -> str:
-            whole = found.get(name)
-            if whole is None or len(whole) < count or compute_series_digest(whole) != record.series[name]:
-                return ""
-            part = Series(name, whole.steps[:count], whole.times_us[:count], whole.values[:count])
-            return compute_series_digest(part)
-
-        return compute
+        return digest_of_first({series.name: series for _, series in self._look_up(segment, [record])})
 
     def read(self, wanted: Collection[str]) -> Iterator[Group]:
         """Return runs whose record and series hold their digests; all others are in ``lost``.
@@ -293,6 +284,22 @@ class StoreSource:
 
     def _path(self, part: str) -> Path:
         return self.root / "pts" / f"{part}.arrow"
+
+
+def digest_of_first(found: Mapping[str, Series]) -> Callable[[str, int], str]:
+    """Return the function that gives the digest of the first points of a series; nothing if there are fewer.
+
+    Args:
+        found: Series by name.
+    """
+
+    def compute(name: str, count: int) -> str:
+        whole = found.get(name)
+        if whole is None or len(whole) < count:
+            return ""
+        return compute_series_digest(Series(name, whole.steps[:count], whole.times_us[:count], whole.values[:count]))
+
+    return compute
 
 
 def _by_run_and_name(row: tuple[str, Series]) -> tuple[str, str]:

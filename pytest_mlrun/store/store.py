@@ -14,6 +14,7 @@ from pytest_mlrun.store.files import Steps
 from pytest_mlrun.store.layout import open_folder
 
 if TYPE_CHECKING:
+    from pytest_mlrun.store.bundle import Bundle
     from pytest_mlrun.store.merge import Merged
     from pytest_mlrun.store.objects import Objects
     from pytest_mlrun.store.reader import Reader
@@ -140,6 +141,27 @@ class Store:
         source = StoreSource(other.path)
         self.recover()
         return merge_into(self.path, source, steps=self._steps)
+
+    def take_bundle(self, bundle: Bundle) -> Merged:
+        """Take over the run of a bundle, as ``merge`` does that of a store.
+
+        Artifacts that were left out of the bundle are remembered as absent: reading one says so.
+
+        Args:
+            bundle: What ``open_bundle`` returned.
+
+        Returns:
+            What was taken over.
+
+        Raises:
+            StoreConflictError: The store has a different record of the run; nothing was written.
+            StoreWriteError: The store cannot be written.
+        """
+        from pytest_mlrun.store.bundle_source import BundleSource
+        from pytest_mlrun.store.merge import merge_into
+
+        self.recover()
+        return merge_into(self.path, BundleSource(bundle), steps=self._steps)
 
     def reader(self) -> Reader:
         """Read the store; takes no lock, sees runs in progress too.
