@@ -22,6 +22,6 @@ def run(args: argparse.Namespace, console: Console) -> int:
         write_merged(merged, name, store, args, console)
         if not args.json:
             console.write(clean_text(f"  {bundle.row.short_id}  {name_of(bundle.row)}"))
-        for artifact in bundle.left_out if not args.json else ():
+        for artifact in bundle.left_out if merged.added and not args.json else ():
             console.write(clean_text(f"  not in the file: {artifact}"))
     return 0
