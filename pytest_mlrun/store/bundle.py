@@ -119,8 +119,8 @@ class Bundle:
         return content
 
 
-def open_bundle(path: Path) -> Bundle:
-    """Open a bundle, and compare every byte of it with its digest. Nothing is unpacked to disk, nothing unpickled.
+def open_bundle(path: str | os.PathLike[str]) -> Bundle:
+    """Open an exported run without a store; every byte is compared with its digest, nothing is unpickled.
 
     Args:
         path: The file, whoever wrote it.
@@ -133,6 +133,7 @@ def open_bundle(path: Path) -> Bundle:
         StoreFormatError: It has a newer format.
         StoreDamagedError: It is not what ``pytest-mlrun export`` wrote.
     """
+    path = Path(path)
     content = _read(path)
     try:
         members = unpack(content)
