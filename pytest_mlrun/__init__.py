@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         QueryError,
         RunClosedError,
         RunNotFoundError,
+        StoreConflictError,
         StoreDamagedError,
         StoreError,
         StoreFormatError,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.run.outside import open_store, record
     from pytest_mlrun.run.run import Run
     from pytest_mlrun.run.winner import Winner
+    from pytest_mlrun.store.bundle import open_bundle
 
 __version__ = "0.1.0"
 
@@ -56,6 +58,7 @@ __all__ = [
     "RunNotFoundError",
     "RunRecord",
     "Snapshot",
+    "StoreConflictError",
     "StoreDamagedError",
     "StoreError",
     "StoreFormatError",
@@ -64,6 +67,7 @@ __all__ = [
     "Winner",
     "lightgbm",
     "load_model",
+    "open_bundle",
     "open_store",
     "optuna",
     "record",
@@ -81,6 +85,7 @@ _HOMES = {
     "Verdict": "pytest_mlrun.records.verdict",
     "Winner": "pytest_mlrun.run.winner",
     "load_model": "pytest_mlrun.run.loading",
+    "open_bundle": "pytest_mlrun.store.bundle",
     "open_store": "pytest_mlrun.run.outside",
     "record": "pytest_mlrun.run.outside",
 }

@@ -111,6 +111,12 @@ class StoreDamagedError(StoreError):
     exit_code: ClassVar[int] = 3
 
 
+class StoreConflictError(StoreError):
+    """Two stores say different things of one run: at most one of them is true."""
+
+    exit_code: ClassVar[int] = 1
+
+
 class RunNotFoundError(StoreError):
     """No run, or more than one, answers to the given name."""
 

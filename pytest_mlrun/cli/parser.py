@@ -38,6 +38,9 @@ def make_parser() -> argparse.ArgumentParser:
     _add_data(verbs)
     _add_naming(verbs)
     _add_verify(verbs)
+    _add_merge(verbs)
+    _add_export(verbs)
+    _add_import(verbs)
     return parser
 
 
@@ -152,12 +155,50 @@ def _add_verify(verbs: _Verbs[_Parser]) -> None:
     verb = _add_verb(
         verbs, "verify", "Recompute every digest of the store; exit 3 if one differs", "pytest-mlrun verify"
     )
+    verb.add_argument("files", metavar="FILE", nargs="*", help="of exported files instead of the store")
     verb.add_argument(
         "--recover",
         action="store_true",
         help="then seal what processes of other boots and machines left, which only you can know to be over",
     )
     _add_json(verb)
+
+
+def _add_merge(verbs: _Verbs[_Parser]) -> None:
+    verb = _add_verb(verbs, "merge", "Take the runs of other stores into one", "pytest-mlrun merge ../from-ci")
+    verb.add_argument("others", metavar="OTHER", nargs="+", help="a store; it is only read")
+    _add_into(verb)
+    _add_json(verb)
+
+
+def _add_export(verbs: _Verbs[_Parser]) -> None:
+    example = "pytest-mlrun export 9f3a01bc -o churn.mlrun"
+    verb = _add_verb(verbs, "export", "Write a run into one file, fit to be committed", example)
+    verb.add_argument("ref", metavar="RUN", help=_RUN)
+    verb.add_argument("-o", "--output", metavar="FILE", required=True, help="such as churn.mlrun; replaced if there")
+    choice = verb.add_mutually_exclusive_group()
+    choice.add_argument(
+        "--artifact",
+        metavar="NAME",
+        action="append",
+        default=[],
+        help="beside predictions, labels and what is small and no model; may be repeated",
+    )
+    choice.add_argument("--all-artifacts", action="store_true", help="with all of them")
+    choice.add_argument("--no-artifacts", action="store_true", help="with none of them")
+    _add_json(verb)
+
+
+def _add_import(verbs: _Verbs[_Parser]) -> None:
+    summary = "Take the runs of exported files into the store"
+    verb = _add_verb(verbs, "import", summary, "pytest-mlrun import churn.mlrun", module="import_bundle")
+    verb.add_argument("files", metavar="FILE", nargs="+", help="what pytest-mlrun export wrote")
+    _add_into(verb)
+    _add_json(verb)
+
+
+def _add_into(verb: _Parser) -> None:
+    verb.add_argument("--into", metavar="STORE", help="store that takes over, made if missing; --store if not given")
 
 
 def _whole(text: str) -> int:

@@ -1,4 +1,4 @@
-"""Recompute every digest of the store."""
+"""Recompute every digest of the store, or of exported files."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Protocol
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.progress import Progress
 from pytest_mlrun.cli.source import DAMAGED, find_store
+from pytest_mlrun.errors import QueryError, StoreDamagedError
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.table import clean_text
 
@@ -43,6 +44,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
     from pytest_mlrun.store.store import Store
     from pytest_mlrun.store.verify import verify_store
 
+    if args.files:
+        return verify_bundles(args, console)
     # Nothing is recovered first: what is to be verified must not be rewritten before it was looked at.
     store = Store.open(find_store(args, console))
     with Progress(console, "recomputing digests") as progress:
@@ -56,6 +59,44 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.recover:
         write_recovered(store.recover(other_boots=True), console)
     return DAMAGED if findings else 0
+
+
+def verify_bundles(args: argparse.Namespace, console: Console) -> int:
+    """Verify exported files, without a store.
+
+    Args:
+        args: The command line.
+        console: Surroundings.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        QueryError: An option does not go with files.
+        StoreError: A file cannot be read.
+    """
+    from pytest_mlrun.store.bundle import open_bundle
+
+    if args.recover:
+        raise QueryError("--recover is about a store, not about files", next_step="leave out one of them")
+    code = 0
+    for name in args.files:
+        try:
+            bundle = open_bundle(console.folder / name)
+        except StoreDamagedError as error:
+            code = DAMAGED
+            if args.json:
+                finding = {"kind": "bundle", "path": error.where, "run_ids": [], "message": error.headline}
+                console.write(json.dumps(finding))
+            else:
+                console.write_error(error)
+            continue
+        if not args.json:
+            held = f"{len(bundle.artifacts)} of {_count(len(bundle.row.artifacts), 'artifact')}"
+            facts = f"{_count(len(bundle.row.series), 'series', plural='series')}, {held}"
+            text = f"every digest holds: {bundle.row.short_id}  {bundle.row.name}, {facts} in {name}"
+            console.write(clean_text(text), {"green": True})
+    return code
 
 
 def write_findings(findings: Iterable[Finding], names: Mapping[str, str], *, store: str, console: Console) -> None:
@@ -100,5 +141,5 @@ def _json_line(finding: Finding) -> str:
     )
 
 
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+def _count(number: int, noun: str, *, plural: str = "") -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {plural or noun + 's'}"

@@ -14,6 +14,7 @@ from typing import BinaryIO, Final
 
 from pytest_mlrun.errors import ArtifactError, StoreDamagedError, StoreError
 from pytest_mlrun.records.identity import new_id
+from pytest_mlrun.store.absent import is_absent
 from pytest_mlrun.store.files import sync_folder, writing
 
 _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
@@ -164,6 +165,7 @@ class Objects:
             The bytes.
 
         Raises:
+            ArtifactError: The object was left out on purpose.
             StoreDamagedError: The object is missing, or its bytes are not those that were stored.
             StoreError: The object cannot be read.
         """
@@ -171,6 +173,12 @@ class Objects:
         try:
             content = path.read_bytes()
         except FileNotFoundError as error:
+            if is_absent(self._folder.parent, digest):
+                raise ArtifactError(
+                    f"an object was left out when its run was exported: {_short(digest)}",
+                    where=str(path),
+                    next_step="merge the store it came from, or import a bundle with it: export RUN --all-artifacts",
+                ) from error
             raise StoreDamagedError(
                 f"an object is missing: {_short(digest)}",
                 where=str(path),

@@ -7,12 +7,15 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pytest_mlrun.errors import StoreError
 from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.files import Steps
 from pytest_mlrun.store.layout import open_folder
 
 if TYPE_CHECKING:
+    from pytest_mlrun.store.bundle import Bundle
+    from pytest_mlrun.store.merge import Merged
     from pytest_mlrun.store.objects import Objects
     from pytest_mlrun.store.reader import Reader
     from pytest_mlrun.store.writer import LogWriter
@@ -110,6 +113,55 @@ class Store:
         from pytest_mlrun.store.annotations import annotate
 
         return annotate(self.path, run_id, tags=tags, note=note, who=who, steps=self._steps)
+
+    def merge(self, other: Store) -> Merged:
+        """Take over every run of another store that has ended, with its points, objects and annotations.
+
+        Ids, times and digests stay. Doing it again changes nothing, and the order of several stores does not matter. A
+        whole run takes the place of its orphaned beginning. The other store is only read.
+
+        Args:
+            other: The other store.
+
+        Returns:
+            What was taken over, and what was not.
+
+        Raises:
+            StoreError: It is this store.
+            StoreConflictError: Both have a different record of one run; nothing was written.
+            StoreWriteError: This store cannot be written; merging again goes on where it stopped.
+        """
+        from pytest_mlrun.store.merge import merge_into
+        from pytest_mlrun.store.merge_source import StoreSource
+
+        if self.path.resolve() == other.path.resolve():
+            raise StoreError(
+                "a store cannot be merged with itself", where=str(self.path), next_step="name another store"
+            )
+        source = StoreSource(other.path)
+        self.recover()
+        return merge_into(self.path, source, steps=self._steps)
+
+    def take_bundle(self, bundle: Bundle) -> Merged:
+        """Take over the run of a bundle, as ``merge`` does that of a store.
+
+        Artifacts that were left out of the bundle are remembered as absent: reading one says so.
+
+        Args:
+            bundle: What ``open_bundle`` returned.
+
+        Returns:
+            What was taken over.
+
+        Raises:
+            StoreConflictError: The store has a different record of the run; nothing was written.
+            StoreWriteError: The store cannot be written.
+        """
+        from pytest_mlrun.store.bundle_source import BundleSource
+        from pytest_mlrun.store.merge import merge_into
+
+        self.recover()
+        return merge_into(self.path, BundleSource(bundle), steps=self._steps)
 
     def reader(self) -> Reader:
         """Read the store; takes no lock, sees runs in progress too.

@@ -97,6 +97,11 @@ def recover(job: Job) -> None:
     _open(job).recover()
 
 
+def union(job: Job) -> None:
+    """Merge another store into this one."""
+    _open(job).merge(Store.open(Path(str(job["other"]))))
+
+
 def stream(job: Job) -> None:
     """Record runs for ever; the number of points and of runs returned from stands in a shared map."""
     counts = _map_counts(Path(str(job["acks"])))
@@ -217,6 +222,7 @@ VERBS: dict[str, Callable[[Job], None]] = {
     "finish": work,
     "seal": work,
     "recover": recover,
+    "union": union,
     "stream": stream,
     "first": first,
     "full": full,

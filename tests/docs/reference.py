@@ -20,6 +20,7 @@ from pytest_mlrun.project import read_project
 from pytest_mlrun.records.project import DataSource, Leaderboard, MetricDefinition, Naming
 from pytest_mlrun.records.run import CAUSES, OUTCOMES, STATUSES
 from pytest_mlrun.rules.marker import MarkerArguments, Selection
+from pytest_mlrun.store.bundle import Bundle
 from pytest_mlrun.store.reader import Reader
 
 _SECTIONS: Mapping[str, tuple[str, type]] = {
@@ -225,7 +226,7 @@ def _render_names() -> Iterator[str]:
         members = [(member, found) for member, found in vars(module).items() if _is_own_function(found, module)]
         functions |= {f"{name}.{member}": found for member, found in members}
     yield from _table(("function", ""), [_row(name, found) for name, found in functions.items()])
-    for name, record in {**records, "open_store(…)": Reader}.items():
+    for name, record in {**records, "open_store(…)": Reader, "open_bundle(…)": Bundle}.items():
         yield from (f"### `{name}`", "", _code(_summary(record)), "")
         yield from _table(("", ""), list(_members(record)))
     yield from ("### Errors", "", "Each has `headline`, `details`, `where` and `next_step`.", "")

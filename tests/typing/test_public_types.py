@@ -9,6 +9,8 @@ import numpy as np
 
 import pytest_mlrun
 from pytest_mlrun.rules.gates import Gate
+from pytest_mlrun.store.bundle import Bundle
+from pytest_mlrun.store.points import Series
 from pytest_mlrun.store.reader import Reader
 
 
@@ -38,6 +40,15 @@ def check_store(store: Reader) -> None:
     assert_type(store.find("x"), pytest_mlrun.RunRecord)
     assert_type(pytest_mlrun.open_store(), Reader)
     assert_type(pytest_mlrun.load_model("x", store=store), object)
+
+
+def check_bundle() -> None:
+    bundle = pytest_mlrun.open_bundle("churn.mlrun")
+    assert_type(bundle, Bundle)
+    assert_type(bundle.run, pytest_mlrun.RunRecord)
+    assert_type(bundle.series("loss"), Series)
+    assert_type(bundle.read_artifact("labels/val.arrow"), bytes)
+    assert_type(bundle.left_out, tuple[str, ...])
 
 
 def check_record() -> None:

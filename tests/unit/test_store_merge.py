@@ -1,0 +1,335 @@
+"""Merging stores is a union: everything once, as it was recorded, in whatever order, or a refusal before a byte."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from pytest_mlrun.errors import StoreConflictError, StoreError
+from pytest_mlrun.records.run import Artifact, RunEnd, RunRecord, RunStart
+from pytest_mlrun.store.merge import Merged
+from pytest_mlrun.store.store import Store
+from pytest_mlrun.store.verify import verify_store
+from pytest_mlrun.store.writer import LogWriter
+
+PASSED = RunEnd("finished", "passed", ended_us=9)
+MakeStore = Callable[[str], Store]
+
+
+@pytest.fixture
+def make_store(tmp_path: Path) -> MakeStore:
+    """Return a function that opens a store of the test's folder."""
+    return lambda name: Store.open(tmp_path / name, create=True)
+
+
+@pytest.fixture
+def two(make_store: MakeStore) -> Iterator[tuple[Store, Store]]:
+    """Two stores with a run each."""
+    mine, theirs = make_store("mine"), make_store("theirs")
+    record(mine, 1)
+    record(theirs, 2)
+    yield mine, theirs
+    for store in (mine, theirs):
+        assert list(verify_store(store)) == []
+
+
+def run_id(number: int) -> str:
+    return f"01900000-0000-7000-8000-{number:012x}"
+
+
+def begin(writer: LogWriter, number: int, **changes: str) -> str:
+    start = RunStart(run_id(number), "s", "churn", f"run-{number}", "t.py::test", started_us=5)
+    writer.start(RunStart(**{name: changes.get(name, getattr(start, name)) for name in RunStart.__slots__}))
+    return run_id(number)
+
+
+def log(writer: LogWriter, run: str, *values: float, name: str = "loss", first: int = 0) -> None:
+    channel = writer.channel(run, name)
+    for step, value in enumerate(values, start=first):
+        writer.append(channel, value, step)
+
+
+def record(store: Store, number: int, *, values: tuple[float, ...] = (0.5, float("nan"))) -> RunRecord:
+    """Record a run that has everything: points, params, an object, tags."""
+    writer = store.writer(session_id="s")
+    run = begin(writer, number)
+    writer.params(run, {"depth": str(number)})
+    log(writer, run, *values)
+    staged = store.objects.stage_bytes(f"model {number}".encode())
+    writer.artifact(run, Artifact("model.bin", staged.digest, staged.size_bytes))
+    store.objects.publish(staged)
+    record = writer.finish(run, PASSED)
+    writer.close()
+    return record
+
+
+def content(store: Store) -> dict[str, tuple[object, ...]]:
+    """Everything that a reader can see."""
+    reader = store.reader()
+    return {
+        run.run_id: (
+            repr(run),
+            {name: repr(reader.series(run.run_id, name).values.tolist()) for name in run.series},
+            [reader.read_artifact(run, artifact.name) for artifact in run.artifacts],
+            reader.annotations(run.run_id),
+        )
+        for run in reader.runs()
+    }
+
+
+def picture(store: Store) -> dict[str, tuple[int, int]]:
+    """Every file, and when it was written."""
+    files = [path for path in store.path.rglob("*") if path.is_file()]
+    return {str(path): (path.stat().st_ino, path.stat().st_mtime_ns) for path in files}
+
+
+def without_locks(files: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int]]:
+    return {path: facts for path, facts in files.items() if not path.endswith(".lock")}
+
+
+def split(store: Store, folder: Path, *, values: int, finish: bool, extra: str = "") -> Store:
+    """Copy a store whose run is under way, as a synchronised folder is, and let the copy live on differently."""
+    writer = store.writer(session_id="s")
+    run = begin(writer, 7)
+    log(writer, run, 0.1, 0.2)
+    shutil.copytree(store.path, folder, ignore=shutil.ignore_patterns("*.lock"))
+    log(writer, run, *(0.3 for _ in range(values)), first=2)
+    if extra:
+        writer.params(run, {extra: "1"})
+    if finish:
+        writer.finish(run, PASSED)
+    writer.seal()
+    copy = Store.open(folder)
+    copy.recover()
+    return copy
+
+
+def test_a_merge_takes_over_runs_points_objects_and_tags_as_they_are(two: tuple[Store, Store]) -> None:
+    mine, theirs = two
+    theirs.annotate(run_id(2), tags={"stage": "candidate"}, note="best", who="ada")
+    expected = {**content(mine), **content(theirs)}
+
+    merged = mine.merge(theirs)
+
+    assert content(mine) == expected
+    assert merged == Merged(added=(run_id(2),), annotations=1, objects=1, object_bytes=7)
+
+
+def test_the_second_merge_writes_no_file(two: tuple[Store, Store]) -> None:
+    mine, theirs = two
+    mine.merge(theirs)
+    before = picture(mine)
+
+    merged = mine.merge(theirs)
+
+    assert merged == Merged(known=1)
+    assert picture(mine) == before
+
+
+def test_the_other_store_is_only_read(two: tuple[Store, Store]) -> None:
+    mine, theirs = two
+    before = picture(theirs)
+
+    mine.merge(theirs)
+
+    assert picture(theirs) == before
+
+
+@pytest.mark.parametrize("finish", [True, False])
+@pytest.mark.parametrize("whole_is_mine", [True, False])
+def test_a_whole_run_takes_the_place_of_its_orphaned_beginning(
+    two: tuple[Store, Store], tmp_path: Path, finish: bool, whole_is_mine: bool
+) -> None:
+    whole, _ = two
+    part = split(whole, tmp_path / "part", values=3, finish=finish)
+    expected = content(whole)
+    assert [run.status for run in part.reader().runs()] == ["finished", "orphaned"]
+
+    merged = whole.merge(part) if whole_is_mine else part.merge(whole)
+
+    assert merged.superseded == (() if whole_is_mine else (run_id(7),))
+    assert content(whole if whole_is_mine else part) == expected
+    assert part.merge(whole).superseded == ((run_id(7),) if whole_is_mine else ())
+    assert content(part) == content(whole) == expected
+    assert list(verify_store(part)) == []
+
+
+def test_the_other_runs_of_a_segment_stay_when_one_is_superseded(two: tuple[Store, Store], tmp_path: Path) -> None:
+    mine, _ = two
+    writer = mine.writer(session_id="s")
+    neighbour = begin(writer, 8)
+    log(writer, neighbour, 0.8, 0.9)
+    writer.finish(neighbour, PASSED)
+    run = begin(writer, 7)
+    log(writer, run, 0.1, 0.2)
+    shutil.copytree(mine.path, tmp_path / "copy", ignore=shutil.ignore_patterns("*.lock"))
+    writer.finish(run, PASSED)
+    writer.close()
+    copy = Store.open(tmp_path / "copy")
+    copy.recover()
+    (segment,) = {path.stem for path in (copy.path / "seg").iterdir()} & {writer.log}
+
+    merged = copy.merge(mine)
+
+    assert (merged.added, merged.superseded, merged.known) == ((), (run_id(7),), 2)
+    assert content(copy) == content(mine)
+    assert segment not in {path.stem for path in (copy.path / "seg").iterdir()}
+    assert list(verify_store(copy)) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({"values": (0.5,)}, "both have ended, with different records"),
+        ({"begin": {"test": "other.py::test"}}, "they began differently: test"),
+        ({"points": (0.1, 0.9)}, "series 'loss' of the orphaned one is no beginning of the other's"),
+        ({"param": "9"}, "a param of the orphaned one is not the other's"),
+        ({"tag": "x"}, "the orphaned one has tags that the other lacks"),
+    ],
+    ids=["both ended", "start", "points", "param", "tag"],
+)
+def test_a_contradiction_is_refused_and_named_and_nothing_is_written(
+    two: tuple[Store, Store], changes: dict[str, object], reason: str
+) -> None:
+    mine, theirs = two
+    number = 7
+    if "values" in changes:
+        record(mine, number)
+        record(theirs, number, values=(0.5,))
+    else:
+        whole = mine.writer(session_id="s")
+        run = begin(whole, number)
+        whole.params(run, {"depth": "1"})
+        log(whole, run, 0.1, 0.2, 0.3)
+        whole.finish(run, PASSED)
+        whole.close()
+        part = theirs.writer(session_id="s")
+        begin(part, number, **changes.get("begin", {}))  # type: ignore[arg-type]
+        part.params(run, {"depth": str(changes.get("param", "1"))})
+        log(part, run, *changes.get("points", (0.1, 0.2)))  # type: ignore[misc]
+        part.tags(run, {"stage": "x"} if "tag" in changes else {})
+        part.seal()
+    before = without_locks(picture(mine))
+
+    with pytest.raises(StoreConflictError) as refused:
+        mine.merge(theirs)
+    with pytest.raises(StoreConflictError) as other_way:
+        theirs.merge(mine)
+
+    assert refused.value.details == other_way.value.details == (f"run 00000007  run-7: {reason}",)
+    assert refused.value.headline == "nothing was taken over: 1 run contradicts what is here"
+    assert refused.value.exit_code == 1
+    assert without_locks(picture(mine)) == before
+
+
+def test_a_run_under_way_is_left_out_and_named(two: tuple[Store, Store]) -> None:
+    mine, theirs = two
+    writer = theirs.writer(session_id="s")
+    done, going = begin(writer, 8), begin(writer, 9)
+    log(writer, done, 0.25)
+    log(writer, going, 0.75)
+    writer.finish(done, PASSED)
+
+    merged = mine.merge(theirs)
+
+    assert (merged.added, merged.under_way) == ((run_id(2), done), (going,))
+    assert mine.reader().series(done, "loss").values.tolist() == [0.25]
+    writer.seal()
+    assert mine.merge(theirs).added == (going,)
+
+
+def test_a_run_that_has_not_ended_here_is_left_alone(two: tuple[Store, Store], tmp_path: Path) -> None:
+    mine, _ = two
+    writer = mine.writer(session_id="s")
+    run = begin(writer, 7)
+    log(writer, run, 0.1)
+    shutil.copytree(mine.path, tmp_path / "copy", ignore=shutil.ignore_patterns("*.lock"))
+    copy = Store.open(tmp_path / "copy")
+    copy.recover()
+
+    merged = mine.merge(copy)
+
+    assert merged == Merged(known=1, busy=(run,))
+    writer.finish(run, PASSED)
+    writer.close()
+    assert mine.merge(copy) == Merged(known=2)
+    assert [run.status for run in mine.reader().runs()] == ["finished", "finished"]
+
+
+def test_what_is_damaged_there_stays_there_and_is_named(make_store: MakeStore) -> None:
+    mine, theirs = make_store("mine"), make_store("theirs")
+    for number in (1, 2, 3):
+        record(theirs, number)
+    first, second, _ = theirs.reader().runs()
+    broken = theirs.objects.path(first.artifacts[0].digest)
+    broken.chmod(0o644)
+    broken.write_bytes(b"MODEL 1")
+    (points,) = [path for path in (theirs.path / "pts").iterdir() if second.series["loss"] and holds(path, second)]
+    points.write_bytes(points.read_bytes()[:200])
+
+    merged = mine.merge(theirs)
+
+    assert {(lost.run_id, lost.reason) for lost in merged.lost} == {
+        (run_id(1), "its artifact 'model.bin' cannot be read"),
+        (run_id(2), "the points of 'loss' cannot be read"),
+    }
+    assert merged.added == (run_id(3),)
+    assert list(verify_store(mine)) == []
+    broken.write_bytes(b"model 1")
+    assert mine.merge(theirs).added == (run_id(1),)
+
+
+def holds(path: Path, run: RunRecord) -> bool:
+    from pytest_mlrun.store.series import read_one_series
+
+    return read_one_series(path, run.run_id, "loss") is not None
+
+
+def test_an_object_that_was_lost_here_comes_back_from_a_copy(two: tuple[Store, Store], tmp_path: Path) -> None:
+    mine, _ = two
+    shutil.copytree(mine.path, tmp_path / "copy")
+    (run,) = mine.reader().runs()
+    mine.objects.path(run.artifacts[0].digest).unlink()
+
+    merged = mine.merge(Store.open(tmp_path / "copy"))
+
+    assert merged == Merged(known=1, objects=1, object_bytes=7)
+    assert mine.reader().read_artifact(run, "model.bin") == b"model 1"
+
+
+def test_a_segment_that_was_damaged_here_is_made_good_by_a_copy(make_store: MakeStore, tmp_path: Path) -> None:
+    mine = make_store("mine")
+    record(mine, 1)
+    shutil.copytree(mine.path, tmp_path / "copy")
+    (segment,) = (mine.path / "seg").iterdir()
+    segment.write_bytes(segment.read_bytes().replace(b"run-1", b"run-2"))
+    assert mine.reader().runs() == []
+
+    mine.merge(Store.open(tmp_path / "copy"))
+
+    assert content(mine) == content(Store.open(tmp_path / "copy"))
+
+
+def test_many_small_segments_become_few(make_store: MakeStore) -> None:
+    mine, theirs = make_store("mine"), make_store("theirs")
+    for number in range(150):
+        writer = theirs.writer(session_id="s")
+        run = begin(writer, number)
+        log(writer, run, number / 7)
+        writer.finish(run, PASSED)
+        writer.close()
+
+    merged = mine.merge(theirs)
+
+    assert (len(merged.added), len(list((mine.path / "seg").iterdir()))) == (150, 2)
+    assert content(mine) == content(theirs)
+
+
+def test_a_store_is_not_merged_with_itself(two: tuple[Store, Store]) -> None:
+    mine, _ = two
+
+    with pytest.raises(StoreError, match="a store cannot be merged with itself"):
+        mine.merge(Store.open(mine.path / ".." / "mine"))
