@@ -43,15 +43,27 @@ class Finding:
     message: str
 
 
-def verify_store(store: Store) -> Iterator[Finding]:
+def verify_store(store: Store) -> list[Finding]:
     """Check segments, runs, series, objects, logs and annotations.
 
     Args:
         store: The store; nothing in it is changed.
 
-    Yields:
+    Returns:
         What is wrong; nothing if all is well.
     """
+    while True:
+        try:
+            return list(_verify(store))
+        except _CompactedError:
+            continue  # what was being looked at is elsewhere now
+
+
+class _CompactedError(Exception):
+    """A segment was compacted while its series were about to be read."""
+
+
+def _verify(store: Store) -> Iterator[Finding]:
     view = Viewer(store.path).look()
     yield from _verify_logs(store.path)
     yield from _verify_opened(view)
@@ -79,7 +91,8 @@ def verify_store(store: Store) -> Iterator[Finding]:
 def _verify_opened(view: View) -> Iterator[Finding]:
     for damage in view.damaged:
         if damage.message and damage.path.endswith(".arrow"):
-            yield Finding("segment", damage.path, (), damage.message)
+            kind: FindingKind = "series" if Path(damage.path).parent.name == "pts" else "segment"
+            yield Finding(kind, damage.path, (), damage.message)
         for run_id in damage.run_ids:
             yield Finding("run", damage.path, (run_id,), f"run {run_id[-8:]} is not what was recorded")
 
@@ -147,12 +160,18 @@ def _verify_series(root: Path, path: Path, segment: Segment, records: list[RunRe
     if segment.id.startswith("log:"):
         return  # folded from the log a moment ago
     missing = {(record.run_id, name): digest for record in records for name, digest in record.series.items()}
+    owner = path
     for part in segment.facts.series:
         path = root / "pts" / f"{part}.arrow"
-        found = list(_verify_series_file(path, missing))
+        try:
+            found = list(_verify_series_file(path, missing))
+            if not found and not has_checksum(path):
+                found = [Finding("series", str(path), (), "the series file's checksum does not hold")]
+        except FileNotFoundError:
+            if not owner.exists():
+                raise _CompactedError from None
+            found = [Finding("series", str(path), (), "the series file is missing")]
         yield from found
-        if not found and not has_checksum(path):
-            yield Finding("series", str(path), (), "the series file's checksum does not hold")
     for run_id, name in missing:
         yield Finding("series", str(path), (run_id,), f"series {name!r} of run {run_id[-8:]} is not readable")
 
@@ -164,8 +183,6 @@ def _verify_series_file(path: Path, missing: dict[tuple[str, str], str]) -> Iter
             if expected is not None and compute_series_digest(series) != expected:
                 message = f"series {series.name!r} of run {run_id[-8:]} is not what was recorded"
                 yield Finding("series", str(path), (run_id,), message)
-    except FileNotFoundError:
-        yield Finding("series", str(path), (), "the series file is missing")
     except _BROKEN as error:
         yield Finding("series", str(path), (), f"the series file is damaged: {_first_line(error)}")
 
