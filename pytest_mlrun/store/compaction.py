@@ -15,7 +15,7 @@ from pytest_mlrun.store.join_series import join_series
 from pytest_mlrun.store.layout import LogFiles, list_logs, list_segments, list_series, list_set_aside
 from pytest_mlrun.store.locks import try_lock
 from pytest_mlrun.store.quarantine import Quarantined, is_sound, set_aside
-from pytest_mlrun.store.segment import Segment, open_segment, write_batches
+from pytest_mlrun.store.segment import Segment, open_segment, read_facts, write_batches
 from pytest_mlrun.store.tiers import Sized, choose_all, choose_brief
 
 Tell = Callable[[str], None]
@@ -118,13 +118,22 @@ def _size(path: Path) -> int:
 
 
 def _candidates(root: Path) -> list[Sized]:
-    # A segment of which a file was put aside waits for a person, who may put the whole file back.
-    waiting = list_set_aside(root)
+    names = list_segments(root)
+    # A segment of which a file was put aside waits for a person, who may put the whole file back. One that a damaged
+    # segment replaces is what is left to repair that one with.
+    excluded = list_set_aside(root).union(*(_read_replaced(root, name) for name in names))
     return [
         Sized(name, _size(_segment_path(root, name)) + _size(_series_path(root, name)))
-        for name in list_segments(root)
-        if name not in waiting
+        for name in names
+        if name not in excluded
     ]
+
+
+def _read_replaced(root: Path, name: str) -> tuple[str, ...]:
+    try:
+        return read_facts(_segment_path(root, name)).replaces
+    except (FileNotFoundError, ValueError):
+        return ()
 
 
 def _open_sound(root: Path, group: Iterable[str], quarantined: list[Quarantined], *, steps: Steps) -> list[Segment]:

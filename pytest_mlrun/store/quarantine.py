@@ -39,6 +39,11 @@ class Quarantined:
     was: str
     run_ids: tuple[str, ...]
 
+    @property
+    def is_segment(self) -> bool:
+        """Whether the runs themselves are lost, not only their series."""
+        return Path(self.was).parent.name == "seg"
+
 
 def quarantine(root: Path, *, steps: Steps) -> tuple[Quarantined, ...]:
     """Put every damaged segment and series file aside.
@@ -123,10 +128,12 @@ def list_quarantined(root: Path) -> Iterator[Damage]:
     Yields:
         Each file, with the runs that are lost with it.
     """
-    for kind, what in (("seg", "segment"), ("pts", "series file")):
+    for kind, what, loss in (("seg", "segment", "lost"), ("pts", "series file", "without its series")):
         for name in list_damaged_files(root, kind):
             path = root / "damaged" / kind / f"{name}.arrow"
-            yield Damage(str(path), f"a damaged {what} was put aside", _read_note(path))
+            lost = _read_note(path)
+            runs = "1 run is" if len(lost) == 1 else f"{len(lost)} runs are"
+            yield Damage(str(path), f"a damaged {what} was put aside: {runs} {loss}", lost)
 
 
 @dataclass(frozen=True, slots=True)
