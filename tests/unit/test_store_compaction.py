@@ -100,7 +100,7 @@ def test_who_does_not_get_the_lock_leaves(store: Store) -> None:
 def test_at_the_end_of_a_session_fewer_than_eight_segments_of_a_size_are_left_alone(
     make_run: MakeRun, write_runs: WriteRuns
 ) -> None:
-    store = Store.open([write_runs([make_run()]) for _ in range(7)][0])
+    store = Store.open({write_runs([make_run()]) for _ in range(7)}.pop())
 
     seven = store.compact(brief=True)
     write_runs([make_run()])
