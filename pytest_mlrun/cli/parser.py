@@ -41,6 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_merge(verbs)
     _add_export(verbs)
     _add_import(verbs)
+    _add_compact(verbs)
     return parser
 
 
@@ -161,6 +162,11 @@ def _add_verify(verbs: _Verbs[_Parser]) -> None:
         action="store_true",
         help="then seal what processes of other boots and machines left, which only you can know to be over",
     )
+    verb.add_argument(
+        "--quarantine",
+        action="store_true",
+        help="then put damaged segments and series files into damaged/, and keep what is intact of them",
+    )
     _add_json(verb)
 
 
@@ -199,6 +205,11 @@ def _add_import(verbs: _Verbs[_Parser]) -> None:
 
 def _add_into(verb: _Parser) -> None:
     verb.add_argument("--into", metavar="STORE", help="store that takes over, made if missing; --store if not given")
+
+
+def _add_compact(verbs: _Verbs[_Parser]) -> None:
+    summary = "Rewrite the store's many small files as few large ones, while others write and read"
+    _add_json(_add_verb(verbs, "compact", summary, "pytest-mlrun compact"))
 
 
 def _whole(text: str) -> int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Protocol
 
+from pytest_mlrun.cli.compact import write_put_aside
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.progress import Progress
 from pytest_mlrun.cli.source import DAMAGED, find_store
@@ -56,8 +58,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.write_all(_json_line(finding) for finding in findings)
     else:
         write_findings(findings, names, store=str(store.path), console=console)
+        if not args.quarantine and any(_can_be_put_aside(finding) for finding in findings):
+            console.write(
+                "         or put damaged files aside, and keep what is intact: pytest-mlrun verify --quarantine"
+            )
     if args.recover:
         write_recovered(store.recover(other_boots=True), console)
+    if args.quarantine:
+        put_aside = store.quarantine()
+        write_put_aside(put_aside, console, names=names)
+        if not put_aside:
+            console.note("nothing to put aside: every segment and series file is whole")
     return DAMAGED if findings else 0
 
 
@@ -120,6 +131,11 @@ def write_findings(findings: Iterable[Finding], names: Mapping[str, str], *, sto
     touched = {run_id for finding in found for run_id in finding.run_ids}
     console.write(f"{_count(len(found), 'finding')}, {_count(len(touched), 'run')} touched")
     console.write("  next:  restore the files above from a copy of the store; all other runs stay readable")
+
+
+def _can_be_put_aside(finding: Finding) -> bool:
+    path = Path(finding.path)
+    return path.parent.name in {"seg", "pts"} and path.parent.parent.name != "damaged" and path.exists()
 
 
 def write_recovered(runs: Iterable[RunRecord], console: Console) -> None:

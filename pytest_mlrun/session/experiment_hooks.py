@@ -167,7 +167,7 @@ class ExperimentHooks:
     # xdist sends what the worker has to say, and before the summary.
     @pytest.hookimpl(wrapper=True, trylast=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> Generator[None, object, object]:
-        """Seal this process's log; where the summary is written, recover what died."""
+        """Seal this process's log; where the summary is written, recover what died and compact the store."""
         try:
             return (yield)
         finally:
@@ -187,6 +187,7 @@ class ExperimentHooks:
         self._publish(session.take_finished())
         with self._troubles.noting():
             self._publish(session.results.recover(used=session.used or session.selections.announced))
+            session.results.compact()
 
     def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:
         """Write the table of runs, and what went wrong outside the tests."""

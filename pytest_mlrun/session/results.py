@@ -30,6 +30,7 @@ class SessionResults:
         self.worker_died = False
         self._runs: list[RunRecord] = []
         self._recovered = 0
+        self._doubts: list[str] = []
         self._settings = settings
         self._session_id = session_id
         self._pins = pins
@@ -59,6 +60,22 @@ class SessionResults:
         self._recovered = len(recovered) - len(ours)
         return [run for run in ours if run.run_id not in known]
 
+    def compact(self) -> None:
+        """Rewrite the store's small files as larger ones if that is due; what hinders it is told, and fails nothing."""
+        if not self._runs or not self._settings.store.exists():
+            return
+        from pytest_mlrun.errors import StoreError
+        from pytest_mlrun.store.store import Store
+
+        try:
+            done = Store.open(self._settings.store).compact(brief=True)
+        except StoreError as error:
+            # The runs of this session are recorded: no test is to blame for a disk that is full now.
+            self._doubts.append(f"the store was not compacted: {error}")
+            return
+        for file in () if done is None else done.quarantined:
+            self._doubts.append(f"damaged: {file.was} was put aside. See: pytest-mlrun verify")
+
     def write_summary(self, reporter: pytest.TerminalReporter, *, verbosity: int) -> None:
         """Write the table of this session's runs."""
         from pytest_mlrun.records.project import Goals
@@ -81,6 +98,8 @@ class SessionResults:
             reporter.section("training runs")
         for text, markup in lines:
             reporter.write_line(text, **markup)
+        for doubt in self._doubts:
+            reporter.write_line(doubt, yellow=True)
 
     def _known_projects(self) -> list[Project]:
         # Under xdist the controller collected nothing: the runs say which folders to look in.

@@ -23,6 +23,9 @@ _DENIED = {
 }
 
 
+_LEAST_MAPPED_BYTES = 128 * 1024
+
+
 class Steps:
     """The instants at which a killed process would leave a different picture on disk.
 
@@ -201,8 +204,9 @@ def map_bytes(path: Path) -> bytes | mmap.mmap:
         StoreError: It cannot be read.
     """
     with _reading(path), path.open("rb") as file:
-        if not os.fstat(file.fileno()).st_size:
-            return b""  # an empty file cannot be mapped
+        if os.fstat(file.fileno()).st_size < _LEAST_MAPPED_BYTES:
+            # A mapping keeps its file open: a thousand small segments would use up what a process may open.
+            return file.read()
         return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
 
 

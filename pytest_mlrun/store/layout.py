@@ -89,6 +89,44 @@ def list_segments(root: Path) -> list[str]:
     return _stems(root / "seg", ".arrow")
 
 
+def list_series(root: Path) -> list[str]:
+    """List the series files.
+
+    Args:
+        root: The store's folder.
+
+    Returns:
+        Their ids, oldest first.
+    """
+    return _stems(root / "pts", ".arrow")
+
+
+def list_set_aside(root: Path) -> set[str]:
+    """Name what lies in ``damaged/``, be it a log, a segment or a series file.
+
+    Args:
+        root: The store's folder.
+
+    Returns:
+        Ids. Of a segment of such an id, only rows whose digest holds count, and it is never rewritten.
+    """
+    files = {*list_damaged_files(root, "seg"), *list_damaged_files(root, "pts")}
+    return {*list_damaged(root), *(name.partition(".")[0] for name in files)}
+
+
+def list_damaged_files(root: Path, kind: str) -> list[str]:
+    """List the damaged files that were put aside.
+
+    Args:
+        root: The store's folder.
+        kind: ``seg`` or ``pts``.
+
+    Returns:
+        Their names without the ending: an id, and a number if a file of that id was put aside before.
+    """
+    return _stems(root / "damaged" / kind, ".arrow")
+
+
 def list_annotations(root: Path) -> list[str]:
     """List the events added to runs.
 

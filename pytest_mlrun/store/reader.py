@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -128,14 +128,17 @@ class Reader:
             MetricError: The run has no such metric.
             StoreDamagedError: The run or its points are not what was recorded.
         """
-        view = self._viewer.look()
-        for segment in view.segments:
-            for batch in segment.batches:
-                rows = np.flatnonzero(safe_mask(lambda _, b: equal_text(b.column("run_id"), run_id), segment, batch))
-                if len(rows):
-                    record = decode_runs(batch.slice(int(rows[0]), 1))[0]
+        while True:
+            view = self._viewer.look()
+            for segment, record in _find_rows(view, run_id):
+                try:
                     return self._read_series(view, segment, record, name)
-        raise _missing_run(view, self._root, run_id, f"there is no run {run_id}")
+                except FileNotFoundError as gone:
+                    if (self._root / "seg" / f"{segment.id}.arrow").exists():
+                        raise _lost_series(record, name, self._root / "pts") from gone
+                    break  # compacted since it was looked at
+            else:
+                raise _missing_run(view, self._root, run_id, f"there is no run {run_id}")
 
     def top(
         self, experiment: str | None, *, by: str, goal: Goal, where: tuple[Comparison, ...] = (), limit: int = 20
@@ -218,11 +221,13 @@ class Reader:
             )
         if record.run_id in view.live_series:
             return view.live_series[record.run_id][name]
+        missing: FileNotFoundError | None = None
         for part in segment.facts.series:
             path = self._root / "pts" / f"{part}.arrow"
             try:
                 found = read_one_series(path, record.run_id, name)
-            except FileNotFoundError:
+            except FileNotFoundError as gone:
+                missing = gone
                 continue
             except ValueError as error:
                 raise _lost_series(record, name, path) from error
@@ -230,7 +235,17 @@ class Reader:
                 if compute_series_digest(found) != record.series[name]:
                     raise _lost_series(record, name, path)
                 return found
+        if missing is not None:
+            raise missing
         raise _lost_series(record, name, self._root / "pts")
+
+
+def _find_rows(view: View, run_id: str) -> Iterator[tuple[Segment, RunRecord]]:
+    for segment in view.segments:
+        for batch in segment.batches:
+            rows = np.flatnonzero(safe_mask(lambda _, b: equal_text(b.column("run_id"), run_id), segment, batch))
+            for row in rows[:1]:
+                yield segment, decode_runs(batch.slice(int(row), 1))[0]
 
 
 def _missing_run(view: View, root: Path, ref: str, headline: str) -> RunNotFoundError | StoreDamagedError:

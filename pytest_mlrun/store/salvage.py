@@ -52,6 +52,20 @@ def salvage(segment: Segment) -> tuple[Segment, tuple[str, ...]]:
     Returns:
         The segment without the other runs, and the ids of these as far as they can be read.
     """
+    kept, lost = decode_sound(segment)
+    batches = build_runs(kept, replaces=segment.facts.replaces, series=segment.facts.series)
+    return replace(segment, batches=batches, schema=batches[0].schema), lost
+
+
+def decode_sound(segment: Segment) -> tuple[list[RunRecord], tuple[str, ...]]:
+    """Decode the intact runs of a segment.
+
+    Args:
+        segment: The segment.
+
+    Returns:
+        Them, and the ids of the other runs as far as they can be read.
+    """
     kept: list[RunRecord] = []
     lost: list[str] = []
     for record in _decode_each(segment):
@@ -59,8 +73,7 @@ def salvage(segment: Segment) -> tuple[Segment, tuple[str, ...]]:
             kept.append(record)
         else:
             lost.append(record.run_id)
-    batches = build_runs(kept, replaces=segment.facts.replaces, series=segment.facts.series)
-    return replace(segment, batches=batches, schema=batches[0].schema), tuple(lost)
+    return kept, tuple(lost)
 
 
 def _decode_each(segment: Segment) -> Iterator[RunRecord]:

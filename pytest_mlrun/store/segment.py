@@ -27,7 +27,8 @@ from pytest_mlrun.store.files import map_bytes
 from pytest_mlrun.store.schema import ARTIFACT_FIELDS, GATE_FIELDS, RUN_FIELDS, Kind, load_fields
 from pytest_mlrun.store.shred import TypedColumn, complete_layers, plan_columns
 
-_BATCH_ROWS: Final = 16_384
+BATCH_ROWS: Final = 16_384
+"""Rows of one record batch, at most."""
 _METADATA: Final = b"mlrun"
 
 
@@ -132,10 +133,19 @@ def write_segment(
         replaces: See ``SegmentFacts``.
         series: Ids of the series files.
     """
-    table = build_runs(records, replaces=replaces, series=series)
-    schema = with_blank(table[0].schema)
+    write_batches(path, build_runs(records, replaces=replaces, series=series))
+
+
+def write_batches(path: Path, batches: Sequence[pa.RecordBatch]) -> None:
+    """Write the rows of a segment as they are.
+
+    Args:
+        path: The file.
+        batches: Rows of one schema, whose metadata are those of ``SegmentFacts``; at least one batch.
+    """
+    schema = with_blank(batches[0].schema)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-        for batch in table:
+        for batch in batches:
             writer.write_batch(batch)
     stamp(path, schema)
 
@@ -167,8 +177,8 @@ def build_runs(
     schema = pa.schema([*fixed, *(column.field for column in shredded)], metadata=facts.to_metadata())
     batches = [
         batch
-        for at in range(0, max(len(records), 1), _BATCH_ROWS)
-        for batch in _build_batches(records[at : at + _BATCH_ROWS], shredded, schema)
+        for at in range(0, max(len(records), 1), BATCH_ROWS)
+        for batch in _build_batches(records[at : at + BATCH_ROWS], shredded, schema)
     ]
     return tuple(batches)
 
@@ -193,6 +203,28 @@ def _build_batches(
         return
     columns += [build_array(column.field.type, column.read(records)) for column in shredded]
     yield pa.RecordBatch.from_arrays(columns, schema=schema)
+
+
+def read_facts(path: Path) -> SegmentFacts:
+    """Read what a segment says about itself, and none of its rows.
+
+    Args:
+        path: The file.
+
+    Returns:
+        The facts; they may be wrong if the file is damaged.
+
+    Raises:
+        FileNotFoundError: The file is gone.
+        ValueError: The file cannot be opened.
+    """
+    try:
+        with pa.memory_map(str(path)) as source:
+            return SegmentFacts.from_metadata(pa.ipc.open_file(source).schema.metadata)
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as error:
+        raise ValueError(str(error).splitlines()[0]) from error
 
 
 def open_segment(path: Path) -> Segment:

@@ -28,8 +28,10 @@ SERIES_SCHEMA: Final = pa.schema(
     ]
 )
 _PART_POINTS: Final = 65_536
-_BATCH_POINTS: Final = 25_000
+BATCH_POINTS: Final = 25_000
+"""From so many points on a record batch is full."""
 _BROKEN = (pa.ArrowException, OSError, IndexError, TypeError)
+_BROKEN_BATCH = (*_BROKEN, ValueError)
 
 _Row = tuple[str, str, int, Series]
 
@@ -44,7 +46,20 @@ def write_series(path: Path, series: Iterable[tuple[str, Series]]) -> bool:
     Returns:
         Whether there was any series.
     """
-    batches = _build_batches(series)
+    return write_series_batches(path, _build_batches(series))
+
+
+def write_series_batches(path: Path, batches: Iterable[pa.RecordBatch]) -> bool:
+    """Write the rows of a series file as they are, compressed.
+
+    Args:
+        path: The file; not created if there is no batch.
+        batches: Rows of ``SERIES_SCHEMA``.
+
+    Returns:
+        Whether there was any batch.
+    """
+    batches = iter(batches)
     first = next(batches, None)
     if first is None:
         return False
@@ -66,7 +81,7 @@ def _build_batches(series: Iterable[tuple[str, Series]]) -> Iterator[pa.RecordBa
             piece = Series(whole.name, whole.steps[span], whole.times_us[span], whole.values[span])
             rows.append((run_id, whole.name, part, piece))
             points += len(piece)
-            if points >= _BATCH_POINTS:
+            if points >= BATCH_POINTS:
                 yield _build_batch(rows)
                 rows, points = [], 0
     if rows:
@@ -124,11 +139,12 @@ def read_one_series(path: Path, run_id: str, name: str) -> Series | None:
     return join_parts(pieces) if pieces else None
 
 
-def read_all_series(path: Path) -> Iterator[tuple[str, Series]]:
+def read_all_series(path: Path, *, skip_damaged: bool = False) -> Iterator[tuple[str, Series]]:
     """Read every series of a file.
 
     Args:
         path: A series file.
+        skip_damaged: Whether to go on behind a batch that cannot be read. What is read then may lack parts.
 
     Yields:
         Run id and series.
@@ -143,8 +159,7 @@ def read_all_series(path: Path) -> Iterator[tuple[str, Series]]:
         with pa.memory_map(str(path)) as source:
             reader = pa.ipc.open_file(source)
             for at in range(reader.num_record_batches):
-                batch = reader.get_batch(at)
-                for run_id, piece in _decode(batch, list(range(batch.num_rows))):
+                for run_id, piece in _read_pieces(reader, at, skip_damaged=skip_damaged):
                     if held and (run_id, piece.name) != (owner, held[0].name):
                         yield owner, join_parts(held)
                         held = []
@@ -156,6 +171,16 @@ def read_all_series(path: Path) -> Iterator[tuple[str, Series]]:
         raise ValueError(str(error)) from error
     if held:
         yield owner, join_parts(held)
+
+
+def _read_pieces(reader: pa.RecordBatchFileReader, at: int, *, skip_damaged: bool) -> list[tuple[str, Series]]:
+    try:
+        batch = reader.get_batch(at)
+        return list(_decode(batch, list(range(batch.num_rows))))
+    except _BROKEN_BATCH:
+        if skip_damaged:
+            return []
+        raise
 
 
 def has_checksum(path: Path) -> bool:

@@ -18,7 +18,8 @@ LAYERS: Final[Mapping[Layer, str]] = {"p": "params", "m": "metrics", "t": "tags"
 """Prefix of a typed column, and the map it repeats."""
 
 MOST_COLUMNS: Final = 64
-_EXACT: Final = 2**53
+EXACT: Final = 2**53
+"""Whole numbers up to here survive as doubles."""
 _FLOATS: Final = ("nan", "inf", "-inf")
 
 
@@ -89,11 +90,22 @@ def _plan_layer(layer: Layer, records: Sequence[RunRecord]) -> list[TypedColumn]
         return [TypedColumn(layer, name, pa.field(f"m.{name}", pa.float64())) for name in names]
     if layer == "t":
         return [TypedColumn(layer, name, pa.field(f"t.{name}", pa.string())) for name in names]
-    return [TypedColumn(layer, name, _param_field(name, records)) for name in names]
+    return [
+        TypedColumn(layer, name, param_field(name, [parse_value(r.params[name]) for r in records if name in r.params]))
+        for name in names
+    ]
 
 
-def _param_field(name: str, records: Sequence[RunRecord]) -> pa.Field:
-    values = [parse_value(record.params[name]) for record in records if name in record.params]
+def param_field(name: str, values: Sequence[object]) -> pa.Field:
+    """Choose the type of a param's column.
+
+    Args:
+        name: The param.
+        values: What its JSON texts mean.
+
+    Returns:
+        The Arrow field; JSON texts carry ``json`` in its metadata.
+    """
     kinds = {type(value) for value in values}
     if kinds == {bool}:
         kind = pa.bool_()
@@ -102,7 +114,7 @@ def _param_field(name: str, records: Sequence[RunRecord]) -> pa.Field:
     elif kinds == {int} and all(-(2**63) <= cast("int", value) < 2**63 for value in values):
         kind = pa.int64()
     elif kinds <= {int, float} and all(
-        isinstance(value, float) or abs(cast("int", value)) <= _EXACT for value in values
+        isinstance(value, float) or abs(cast("int", value)) <= EXACT for value in values
     ):
         kind = pa.float64()
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,8 +15,10 @@ from pytest_mlrun.store.layout import open_folder
 
 if TYPE_CHECKING:
     from pytest_mlrun.store.bundle import Bundle
+    from pytest_mlrun.store.compaction import Compaction
     from pytest_mlrun.store.merge import Merged
     from pytest_mlrun.store.objects import Objects
+    from pytest_mlrun.store.quarantine import Quarantined
     from pytest_mlrun.store.reader import Reader
     from pytest_mlrun.store.writer import LogWriter
 
@@ -94,6 +96,37 @@ class Store:
         from pytest_mlrun.store.recovery import recover_logs
 
         return recover_logs(self.path, other_boots=other_boots, steps=self._steps)
+
+    def compact(self, *, brief: bool = False, tell: Callable[[str], None] | None = None) -> Compaction | None:
+        """Rewrite small segments as large ones; readers and writers go on meanwhile.
+
+        Args:
+            brief: Whether to do only what is due and takes about a second.
+            tell: Told what is being done.
+
+        Returns:
+            What was done; None if another process is at it.
+
+        Raises:
+            StoreWriteError: The store cannot be written; no run is lost, and none is there twice.
+        """
+        from pytest_mlrun.store.compaction import compact
+
+        return compact(self.path, brief=brief, steps=self._steps, tell=tell)
+
+    def quarantine(self) -> tuple[Quarantined, ...]:
+        """Put damaged segments and series files aside, and leave in their place what is provably intact of them.
+
+        Returns:
+            What was put aside, with the runs that are lost.
+
+        Raises:
+            StoreWriteError: The store cannot be written.
+            StoreError: A compaction was under way for a minute.
+        """
+        from pytest_mlrun.store.quarantine import quarantine
+
+        return quarantine(self.path, steps=self._steps)
 
     def annotate(self, run_id: str, *, tags: Mapping[str, str], note: str, who: str) -> Annotation:
         """Say something about a run; its row stays as it is.

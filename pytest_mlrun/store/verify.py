@@ -15,7 +15,7 @@ from pytest_mlrun.store.absent import list_absent
 from pytest_mlrun.store.annotations import read_annotations
 from pytest_mlrun.store.digest import compute_run_digest
 from pytest_mlrun.store.files import read_bytes
-from pytest_mlrun.store.layout import LogFiles, list_damaged, list_logs
+from pytest_mlrun.store.layout import LogFiles, list_damaged, list_damaged_files, list_logs
 from pytest_mlrun.store.locks import find_boot_id
 from pytest_mlrun.store.log import read_log
 from pytest_mlrun.store.segment import Segment, build_runs, decode_runs
@@ -44,18 +44,30 @@ class Finding:
     message: str
 
 
-def verify_store(store: Store) -> Iterator[Finding]:
+def verify_store(store: Store) -> list[Finding]:
     """Check segments, runs, series, objects, logs and annotations.
 
     Args:
         store: The store; nothing in it is changed.
 
-    Yields:
+    Returns:
         What is wrong; nothing if all is well.
     """
+    while True:
+        try:
+            return list(_verify(store))
+        except _CompactedError:
+            continue  # what was being looked at is elsewhere now
+
+
+class _CompactedError(Exception):
+    """A segment was compacted while its series were about to be read."""
+
+
+def _verify(store: Store) -> Iterator[Finding]:
     view = Viewer(store.path).look()
     yield from _verify_logs(store.path)
-    yield from _verify_opened(view)
+    yield from _verify_opened(store.path, view)
     wanted: dict[str, list[str]] = {}
     for segment in view.segments:
         path = _path_of(store.path, segment)
@@ -77,8 +89,13 @@ def verify_store(store: Store) -> Iterator[Finding]:
         yield Finding("annotation", str(path), (), f"the annotation is not what was written: {reason}")
 
 
-def _verify_opened(view: View) -> Iterator[Finding]:
+def _verify_opened(root: Path, view: View) -> Iterator[Finding]:
     for damage in view.damaged:
+        folder = Path(damage.path).parent
+        if folder.parent == root / "damaged":
+            kind: FindingKind = "series" if folder.name == "pts" else "segment"
+            yield Finding(kind, damage.path, damage.run_ids, damage.message)
+            continue
         if damage.message and damage.path.endswith(".arrow"):
             yield Finding("segment", damage.path, (), damage.message)
         for run_id in damage.run_ids:
@@ -148,12 +165,19 @@ def _verify_series(root: Path, path: Path, segment: Segment, records: list[RunRe
     if segment.id.startswith("log:"):
         return  # folded from the log a moment ago
     missing = {(record.run_id, name): digest for record in records for name, digest in record.series.items()}
+    owner = path
     for part in segment.facts.series:
         path = root / "pts" / f"{part}.arrow"
-        found = list(_verify_series_file(path, missing))
+        try:
+            found = list(_verify_series_file(path, missing))
+            if not found and not has_checksum(path):
+                found = [Finding("series", str(path), (), "the series file's checksum does not hold")]
+        except FileNotFoundError:
+            if not owner.exists():
+                raise _CompactedError from None
+            known = part in list_damaged_files(root, "pts")
+            found = [] if known else [Finding("series", str(path), (), "the series file is missing")]
         yield from found
-        if not found and not has_checksum(path):
-            yield Finding("series", str(path), (), "the series file's checksum does not hold")
     for run_id, name in missing:
         yield Finding("series", str(path), (run_id,), f"series {name!r} of run {run_id[-8:]} is not readable")
 
@@ -165,8 +189,6 @@ def _verify_series_file(path: Path, missing: dict[tuple[str, str], str]) -> Iter
             if expected is not None and compute_series_digest(series) != expected:
                 message = f"series {series.name!r} of run {run_id[-8:]} is not what was recorded"
                 yield Finding("series", str(path), (run_id,), message)
-    except FileNotFoundError:
-        yield Finding("series", str(path), (), "the series file is missing")
     except _BROKEN as error:
         yield Finding("series", str(path), (), f"the series file is damaged: {_first_line(error)}")
 

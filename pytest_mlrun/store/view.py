@@ -12,10 +12,11 @@ from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.store.annotations import Overlay, read_annotations
 from pytest_mlrun.store.files import read_bytes
 from pytest_mlrun.store.fold import FoldedRun, fold_events, fold_runs
-from pytest_mlrun.store.layout import LogFiles, list_damaged, list_logs, list_segments
+from pytest_mlrun.store.layout import LogFiles, list_damaged, list_logs, list_segments, list_set_aside
 from pytest_mlrun.store.locks import find_boot_id
 from pytest_mlrun.store.log import read_log
 from pytest_mlrun.store.points import Series, read_points
+from pytest_mlrun.store.quarantine import list_quarantined
 from pytest_mlrun.store.salvage import Damage, is_intact, salvage
 from pytest_mlrun.store.segment import Segment, SegmentFacts, build_runs, open_segment
 
@@ -86,7 +87,9 @@ class Viewer:
         names = list_segments(self._root)
         kept = list_damaged(self._root)
         view = View(damaged=[Damage(str(LogFiles(self._root, log).damaged), _KEPT) for log in kept])
-        segments = [segment for name in names if (segment := self._open(name, view, kept=name in kept)) is not None]
+        view.damaged += list_quarantined(self._root)
+        doubtful = list_set_aside(self._root)
+        segments = [segment for name in names if (segment := self._open(name, view, kept=name in doubtful)) is not None]
         replaced = {name for segment in segments for name in segment.facts.replaces}
         view.segments = [segment for segment in segments if segment.id not in replaced]
         live = [log for log in logs if f"log:{log}" not in replaced]

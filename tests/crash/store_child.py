@@ -10,7 +10,9 @@ import gc
 import json
 import mmap
 import os
+import random
 import resource
+import select
 import signal
 import struct
 import sys
@@ -100,6 +102,72 @@ def recover(job: Job) -> None:
 def union(job: Job) -> None:
     """Merge another store into this one."""
     _open(job).merge(Store.open(Path(str(job["other"]))))
+
+
+def compact(job: Job) -> None:
+    """Compact the store, thoroughly or as a session does at its end."""
+    _open(job).compact(brief=bool(job.get("brief", 0)))
+
+
+def quarantine(job: Job) -> None:
+    """Put damaged files aside."""
+    _open(job).quarantine()
+
+
+def heal(job: Job) -> None:
+    """Do what a person does after a crash: recover, compact, and recover again."""
+    store = _open(job)
+    store.recover()
+    store.compact()
+    store.recover()
+
+
+def crowd(job: Job) -> None:
+    """Record runs one by one into a crowded store, sealing often; write down each that finished."""
+    acks = Acks(Path(str(job["acks"])))
+    store = _open(job)
+    writer = store.writer(session_id="s")
+    for number in range(int(job["runs"])):
+        run = run_id(job, number)
+        writer.start(RunStart(run, "s", "crash", f"run-{number}", "test_crash.py::test"))
+        loss = writer.channel(run, "loss")
+        for step in range(points_of(number)):
+            writer.append(loss, step / 7, step)
+        acks.write("finish", run, writer.finish(run, ENDED).digest)
+        if number % 5 == 4:
+            writer.close()
+            writer = store.writer(session_id="s")
+    writer.close()
+
+
+def keep_compacting(job: Job) -> None:
+    """Recover and compact until told to stop."""
+    store, stop = _open(job), Path(str(job["stop"]))
+    while not stop.exists():
+        store.recover()
+        store.compact(brief=bool(job.get("brief", 0)))
+
+
+def keep_reading(job: Job) -> None:
+    """Read until told to stop: nothing twice, and nothing that finished ever missing or without its points."""
+    acks, stop = Path(str(job["acks"])), Path(str(job["stop"]))
+    reader = Reader(Path(str(job["store"])))
+    looks = 0
+    while not stop.exists():
+        lines = acks.read_text().rpartition("\n")[0].splitlines() if acks.exists() else []
+        finished = [json.loads(line)[1] for line in lines]
+        seen = [run.run_id for run in reader.runs()]
+        if len(set(seen)) != len(seen):
+            raise SystemExit("a run is there twice")
+        if not set(finished) <= set(seen):
+            raise SystemExit("a finished run is not there")
+        for run in finished[-3:]:
+            reader.series(run, "loss")
+        if reader.damaged():
+            raise SystemExit("something is damaged")
+        looks += 1
+    if not looks:
+        raise SystemExit("nothing was read")
 
 
 def stream(job: Job) -> None:
@@ -223,6 +291,12 @@ VERBS: dict[str, Callable[[Job], None]] = {
     "seal": work,
     "recover": recover,
     "union": union,
+    "compact": compact,
+    "quarantine": quarantine,
+    "heal": heal,
+    "crowd": crowd,
+    "keep_compacting": keep_compacting,
+    "keep_reading": keep_reading,
     "stream": stream,
     "first": first,
     "full": full,
@@ -257,6 +331,8 @@ def _end(child: int) -> int:
 def _run(job: Job) -> list[int]:
     if job["verb"] == "first":
         return [_end(child) for child in [_start({**job, "nonce": at + 1}) for at in range(int(job["count"]))]]
+    if job["verb"] == "crowd":
+        return _run_crowd(job)
     child = _start(job)
     if job["verb"] == "stream":
         counts = _map_counts(Path(str(job["acks"])))
@@ -264,6 +340,35 @@ def _run(job: Job) -> list[int]:
             pass
         os.kill(child, signal.SIGKILL)
     return [_end(child)]
+
+
+def _run_crowd(job: Job) -> list[int]:
+    """Run writers, compactors and a reader beside each other; kill some, if asked, and start others in their place."""
+    stop = Path(str(job["stop"]))
+    helpers = {
+        _start({**job, "verb": verb, "brief": brief}): (verb, brief)
+        for verb, brief in (("keep_compacting", 1), ("keep_compacting", 0), ("keep_reading", 0))
+    }
+    writers = {_start({**job, "nonce": at + 1}) for at in range(int(job["count"]))}
+    chance, kills, codes = random.Random(int(job.get("seed", 0))), int(job.get("kills", 0)), []
+    while writers:
+        if kills and chance.random() < 0.5:
+            kills -= 1
+            mortal = sorted(writers) + [pid for pid, (verb, _) in helpers.items() if verb == "keep_compacting"]
+            os.kill(chance.choice(mortal), signal.SIGKILL)
+        pid, status = os.waitpid(-1, os.WNOHANG)
+        if pid in writers:
+            writers.discard(pid)
+            codes.append(os.waitstatus_to_exitcode(status))
+        elif pid:
+            verb, brief = helpers.pop(pid)
+            if verb == "keep_reading":
+                codes.append(os.waitstatus_to_exitcode(status))
+            else:
+                helpers[_start({**job, "verb": verb, "brief": brief})] = (verb, brief)
+        select.select([], [], [], 0.02)
+    stop.touch()
+    return codes + [_end(pid) for pid in helpers]
 
 
 def serve() -> None:

@@ -2,104 +2,25 @@
 
 from __future__ import annotations
 
-import json
-import os
 import random
-import shutil
 import struct
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.reader import Reader
 from pytest_mlrun.store.store import Store
 from pytest_mlrun.store.verify import verify_store
-
-KILLED = [-9]
-Server = Callable[..., list[int]]
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    """Send jobs to processes that may die."""
-    command = [sys.executable, str(Path(__file__).with_name("store_child.py"))]
-    # Not measured: a killed process leaves a coverage file that spoils the others when they are combined.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        stdin, stdout = process.stdin, process.stdout
-        if stdin is None or stdout is None:
-            pytest.fail("the server has no pipes")
-
-        def send(verb: str, folder: Path, **facts: str | int) -> list[int]:
-            job = {"store": str(folder / "store"), "acks": str(folder / "acks"), "trace": str(folder / "trace")}
-            stdin.write(json.dumps({"verb": verb, **job, **facts}) + "\n")
-            stdin.flush()
-            codes: list[int] = json.loads(stdout.readline())
-            return codes
-
-        yield send
-        stdin.close()
-        process.wait(timeout=30)
-
-
-def read_acks(folder: Path) -> list[list[object]]:
-    path = folder / "acks"
-    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
-
-
-def read_trace(folder: Path) -> list[str]:
-    return (folder / "trace").read_text().splitlines()
-
-
-def check_acks(folder: Path, runs: list[RunRecord]) -> None:
-    """Compare what the store shows with what calls returned from."""
-    reader = Reader(folder / "store")
-    by_id = {run.run_id: run for run in runs}
-    assert len(by_id) == len(runs), "a run is doubled"
-    points: dict[tuple[str, str], list[tuple[int, float]]] = {}
-    for kind, run_id, *facts in read_acks(folder):
-        run = by_id[str(run_id)]
-        if kind == "param":
-            assert run.params[str(facts[0])] == facts[1]
-        elif kind == "metric":
-            assert run.metrics[str(facts[0])] == facts[1]
-        elif kind == "finish":
-            assert (run.status, run.digest) == ("finished", facts[0])
-        elif kind == "point":
-            points.setdefault((str(run_id), str(facts[0])), []).append((int(str(facts[1])), float(str(facts[2]))))
-    for (run_id, name), expected in points.items():
-        series = reader.series(run_id, name)
-        found = list(zip(series.steps.tolist(), series.values.tolist(), strict=True))
-        # One more point may be there: its call was on the way back when the process died.
-        assert found[: len(expected)] == expected
-        assert len(found) <= len(expected) + 1
-
-
-def check_recovered(folder: Path) -> None:
-    store = Store.open(folder / "store")
-    store.recover()
-
-    runs = store.reader().runs()
-
-    check_acks(folder, runs)
-    assert {run.status for run in runs} <= {"finished", "orphaned"}
-    assert list((folder / "store" / "live").iterdir()) == []
-    assert list((folder / "store" / "tmp").glob("*.seg")) == []
-    assert list(verify_store(store)) == []
-    assert store.recover() == ()
-
-
-def steps_worth_a_kill(trace: list[str]) -> list[int]:
-    """Choose the first and last occurrence of every step, counted from 1."""
-    first = {step: at for at, step in reversed(list(enumerate(trace, start=1)))}
-    last = {step: at for at, step in enumerate(trace, start=1)}
-    return sorted({*first.values(), *last.values()})
+from tests.crash.store_jobs import (
+    KILLED,
+    Server,
+    check_acks,
+    check_recovered,
+    copy_folder,
+    read_acks,
+    read_trace,
+    steps_worth_a_kill,
+)
 
 
 @pytest.mark.parametrize("verb", ["work", "finish", "seal"])
@@ -148,12 +69,6 @@ def before_seal(server: Server, tmp_path: Path) -> int:
     rehearsal.mkdir()
     assert server("seal", rehearsal) == [0]
     return read_trace(rehearsal).index("seal.begin") + 1
-
-
-def copy_folder(source: Path, target: Path) -> Path:
-    shutil.copytree(source, target)
-    (target / "trace").write_text("")
-    return target
 
 
 def test_eight_processes_that_use_a_new_store_first_lose_nothing(server: Server, tmp_path: Path) -> None:

@@ -1,0 +1,76 @@
+"""Compare what a store shows with what the processes that wrote it were told."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.store.reader import Reader
+from pytest_mlrun.store.store import Store
+from pytest_mlrun.store.verify import verify_store
+
+KILLED = [-9]
+Server = Callable[..., list[int]]
+
+
+def read_acks(folder: Path) -> list[list[object]]:
+    path = folder / "acks"
+    return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def read_trace(folder: Path) -> list[str]:
+    return (folder / "trace").read_text().splitlines()
+
+
+def check_acks(folder: Path, runs: list[RunRecord]) -> None:
+    """Compare what the store shows with what calls returned from."""
+    reader = Reader(folder / "store")
+    by_id = {run.run_id: run for run in runs}
+    assert len(by_id) == len(runs), "a run is doubled"
+    points: dict[tuple[str, str], list[tuple[int, float]]] = {}
+    for kind, run_id, *facts in read_acks(folder):
+        run = by_id[str(run_id)]
+        if kind == "param":
+            assert run.params[str(facts[0])] == facts[1]
+        elif kind == "metric":
+            assert run.metrics[str(facts[0])] == facts[1]
+        elif kind == "finish":
+            assert (run.status, run.digest) == ("finished", facts[0])
+        elif kind == "point":
+            points.setdefault((str(run_id), str(facts[0])), []).append((int(str(facts[1])), float(str(facts[2]))))
+    for (run_id, name), expected in points.items():
+        series = reader.series(run_id, name)
+        found = list(zip(series.steps.tolist(), series.values.tolist(), strict=True))
+        # One more point may be there: its call was on the way back when the process died.
+        assert found[: len(expected)] == expected
+        assert len(found) <= len(expected) + 1
+
+
+def check_recovered(folder: Path) -> None:
+    store = Store.open(folder / "store")
+    store.recover()
+
+    runs = store.reader().runs()
+
+    check_acks(folder, runs)
+    assert {run.status for run in runs} <= {"finished", "orphaned"}
+    assert list((folder / "store" / "live").iterdir()) == []
+    assert list((folder / "store" / "tmp").glob("*.seg")) == []
+    assert list(verify_store(store)) == []
+    assert store.recover() == ()
+
+
+def steps_worth_a_kill(trace: list[str]) -> list[int]:
+    """Choose the first and last occurrence of every step, counted from 1."""
+    first = {step: at for at, step in reversed(list(enumerate(trace, start=1)))}
+    last = {step: at for at, step in enumerate(trace, start=1)}
+    return sorted({*first.values(), *last.values()})
+
+
+def copy_folder(source: Path, target: Path) -> Path:
+    shutil.copytree(source, target)
+    (target / "trace").write_text("")
+    return target
