@@ -52,7 +52,7 @@ def verify_store(store: Store) -> Iterator[Finding]:
     Yields:
         What is wrong; nothing if all is well.
     """
-    view = Viewer(store.path).look()
+    view = Viewer(store.path, whole=True).look()
     yield from _verify_logs(store.path)
     yield from _verify_opened(view)
     wanted: dict[str, list[str]] = {}
