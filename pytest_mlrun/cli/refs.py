@@ -13,6 +13,7 @@ from pytest_mlrun.rules.suggest import did_you_mean
 
 _BEFORE = re.compile(r"(?P<name>.+)~(?P<count>\d{1,6})")
 _NAMED = 3
+_NEWEST = 5_000  # names that a misspelt one is compared with
 
 
 def find_run(ref: str, source: RunSource, console: Console) -> RunRecord:
@@ -82,7 +83,7 @@ def _suggest(ref: str, source: RunSource) -> RunRecord:
     try:
         return source.find(ref)
     except RunNotFoundError as error:
-        guess = did_you_mean(ref, {run.name for run in source.runs()})
+        guess = did_you_mean(ref, {run.name for run in source.runs(limit=_NEWEST)})
         raise RunNotFoundError(
             f"{error.headline}{guess}", details=error.details, where=error.where, next_step=error.next_step
         ) from None

@@ -8,7 +8,7 @@ from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.filters import check_status, read_cause, read_since, read_tag
 from pytest_mlrun.cli.leaderboards import find_standing
 from pytest_mlrun.cli.source import RunSource, note_doubtful, open_source, warn_of_damage
-from pytest_mlrun.records.query import Comparison
+from pytest_mlrun.records.query import STATE, Comparison
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.facts import is_bad
 from pytest_mlrun.report.plain import json_line
@@ -21,30 +21,33 @@ _TABLE_ROWS = 50
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run ``pytest-mlrun runs``."""
-    status = None if args.status is None else check_status(args.status)
     where = _constraint(args, console)
     source = open_source(args, console)
-    found = [
-        record
-        for record in reversed(source.runs(experiment=args.experiment, where=where))
-        if status is None or status in {record.status.rstrip("?"), record.outcome}
-    ]
     limit = args.limit if args.limit is not None else 0 if args.json else _TABLE_ROWS
-    shown = found[:limit] if limit else found
+    shown = source.runs(experiment=args.experiment, where=where, limit=limit or None)[::-1]
     if args.json:
         console.write_all(json_line(record) for record in shown)
     elif shown:
         _write_table(shown, console)
-        if len(shown) < len(found):
-            console.write(f"… and {len(found) - len(shown)} more: --limit 0 shows all")
-    if not found:
+        _write_rest(len(shown), args, where, source, console)
+    if not shown:
         console.note(_nothing(args, source))
     note_doubtful(shown, console)
     return warn_of_damage(source, console)
 
 
+def _write_rest(
+    shown: int, args: argparse.Namespace, where: tuple[Comparison, ...], source: RunSource, console: Console
+) -> None:
+    more = source.count(experiment=args.experiment, where=where) - shown
+    if more > 0:
+        console.write(f"… and {more} more: --limit 0 shows all")
+
+
 def _constraint(args: argparse.Namespace, console: Console) -> tuple[Comparison, ...]:
     where = [*parse_where(args.where), *(read_tag(text) for text in args.tag)]
+    if args.status is not None:
+        where.append(Comparison("attribute", STATE, "==", check_status(args.status)))
     if args.cause is not None:
         where.append(read_cause(args.cause))
     if args.since is not None:
@@ -69,7 +72,7 @@ def _write_table(shown: list[RunRecord], console: Console) -> None:
 
 
 def _nothing(args: argparse.Namespace, source: RunSource) -> str:
-    known = sorted({record.experiment for record in source.runs()})
+    known = source.experiments()
     if not known:
         return "the store has no runs yet: pytest --mlrun"
     if args.experiment is not None and args.experiment not in known:

@@ -13,7 +13,7 @@ from pytest_mlrun.errors import StoreError, StoreWriteError
 from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.names import STORE_FOLDER
 from pytest_mlrun.records.project import Goal
-from pytest_mlrun.records.query import Comparison
+from pytest_mlrun.records.query import Census, Comparison
 from pytest_mlrun.records.run import RunRecord
 
 DAMAGED = 3
@@ -36,8 +36,26 @@ class Points(Protocol):
 class RunSource(Protocol):
     """What the verbs ask of a store's reader."""
 
-    def runs(self, *, experiment: str | None = None, where: tuple[Comparison, ...] = ()) -> list[RunRecord]:
-        """Return the runs that satisfy the constraint, oldest first."""
+    def runs(
+        self, *, experiment: str | None = None, where: tuple[Comparison, ...] = (), limit: int | None = None
+    ) -> list[RunRecord]:
+        """Return the runs that satisfy the constraint, or the newest so many of them, oldest first."""
+        ...
+
+    def count(self, *, experiment: str | None = None, where: tuple[Comparison, ...] = ()) -> int:
+        """Return how many runs satisfy the constraint."""
+        ...
+
+    def experiments(self) -> tuple[str, ...]:
+        """Return the names of the experiments."""
+        ...
+
+    def metrics(self, experiment: str | None = None) -> tuple[str, ...]:
+        """Return the names of the metrics that the runs of an experiment logged."""
+        ...
+
+    def census(self, experiment: str | None, *, by: str, where: tuple[Comparison, ...] = ()) -> Census:
+        """Return how many runs take part in a ranking, and why others do not."""
         ...
 
     def find(self, ref: str) -> RunRecord:

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import argparse
-import math
 import shlex
 from collections.abc import Sequence
 
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.leaderboards import find_board, find_goals
-from pytest_mlrun.cli.source import open_source, warn_of_damage
+from pytest_mlrun.cli.source import RunSource, open_source, warn_of_damage
 from pytest_mlrun.errors import QueryError
+from pytest_mlrun.records.query import Census
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.plain import json_line
 from pytest_mlrun.report.run_table import Selection, choose_metrics, lay_out_runs
 from pytest_mlrun.report.standing import Standing
 from pytest_mlrun.report.table import clean_text, wrap_text
-from pytest_mlrun.rules.leaderboard import can_win, complete_rule, matches
+from pytest_mlrun.rules.leaderboard import complete_rule
 from pytest_mlrun.rules.suggest import did_you_mean
 from pytest_mlrun.rules.where import parse_where
 
@@ -25,12 +25,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Run ``pytest-mlrun top``."""
     parse_where(args.where or "")
     source = open_source(args, console)
-    runs = source.runs(experiment=args.experiment)
-    if not runs:
-        raise _no_experiment(args.experiment, sorted({record.experiment for record in source.runs()}))
-    standing = _choose_standing(args, runs, console)
+    latest = source.runs(experiment=args.experiment, limit=1)
+    if not latest:
+        raise _no_experiment(args.experiment, source.experiments())
+    standing = _choose_standing(args, latest, source, console)
     where = parse_where(standing.where)
-    ranked = source.top(args.experiment, by=standing.by, goal=standing.goal, where=where, limit=args.limit or len(runs))
+    limit = args.limit or source.count(experiment=args.experiment)
+    ranked = source.top(args.experiment, by=standing.by, goal=standing.goal, where=where, limit=limit)
     ranks = _rank(ranked, standing.by)
     if args.json:
         for record, rank in zip(ranked, ranks, strict=True):
@@ -38,15 +39,18 @@ def run(args: argparse.Namespace, console: Console) -> int:
     else:
         _write_table(ranked, ranks, standing, console)
         console.write(clean_text(f"1 = {standing}"))
-        for line in wrap_text(_legend(runs, len(ranked), standing), console.width):
+        census = source.census(args.experiment, by=standing.by, where=where)
+        for line in wrap_text(_legend(census, len(ranked), standing), console.width):
             console.write(line)
     return warn_of_damage(source, console)
 
 
-def _choose_standing(args: argparse.Namespace, runs: Sequence[RunRecord], console: Console) -> Standing:
-    board = find_board(args.experiment, runs, console)
-    rule = complete_rule(board, find_goals(runs, console), by=args.by, goal=args.goal, where=args.where)
-    logged = list(dict.fromkeys(name for record in runs for name in record.metrics))
+def _choose_standing(
+    args: argparse.Namespace, latest: Sequence[RunRecord], source: RunSource, console: Console
+) -> Standing:
+    board = find_board(args.experiment, latest, console)
+    rule = complete_rule(board, find_goals(latest, console), by=args.by, goal=args.goal, where=args.where)
+    logged = source.metrics(args.experiment)
     if not rule.by:
         raise QueryError(
             f"nothing says which metric ranks {args.experiment!r}",
@@ -91,21 +95,15 @@ def _write_table(ranked: list[RunRecord], ranks: list[str], standing: Standing, 
         console.write(f"no room for: {', '.join(layout.left_out)}  (--json has everything)", {"faint": True})
 
 
-def _legend(runs: Sequence[RunRecord], shown: int, standing: Standing) -> str:
-    where = parse_where(standing.where)
-    finished = [record for record in runs if record.status == "finished"]
-    able = [record for record in finished if matches(record, where)]
-    missing = sum(standing.by not in record.metrics for record in able)
-    nans = sum(math.isnan(record.metrics.get(standing.by, 0.0)) for record in able)
-    ranked = len(able) - missing - nans
-    refused = sum(not can_win(record) and not math.isnan(record.metrics.get(standing.by, math.nan)) for record in able)
+def _legend(census: Census, shown: int, standing: Standing) -> str:
+    ranked = census.able - census.missing - census.nans
     parts = [
         f"{shown} of {ranked} shown" if shown < ranked else f"{_count(ranked, 'run')} ranked",
-        f"{refused} of them did not pass and cannot win" if refused else "",
-        f"{nans} with {standing.by} NaN" if nans else "",
-        f"{missing} without {standing.by}" if missing else "",
-        f"{len(finished) - len(able)} outside the constraint" if len(able) < len(finished) else "",
-        f"{len(runs) - len(finished)} not finished" if len(finished) < len(runs) else "",
+        f"{census.refused} of them did not pass and cannot win" if census.refused else "",
+        f"{census.nans} with {standing.by} NaN" if census.nans else "",
+        f"{census.missing} without {standing.by}" if census.missing else "",
+        f"{census.finished - census.able} outside the constraint" if census.able < census.finished else "",
+        f"{census.runs - census.finished} not finished" if census.finished < census.runs else "",
     ]
     return clean_text(", ".join(part for part in parts if part))
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 Operator = Literal["==", "!=", "<", "<=", ">", ">="]
 FieldKind = Literal["metric", "param", "tag", "attribute"]
+
+STATE: Final = "status or outcome"
+"""An attribute that nobody can write in a constraint: equal to both the status, certain or not, and the outcome."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,3 +29,28 @@ class Comparison:
     field: str
     operator: Operator
     value: float | str | bool
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """How many runs took part in a ranking, and why the others did not.
+
+    Attributes:
+        runs: Of the experiment.
+        finished: Of these, those that came to their end.
+        able: Of these, those that satisfy the constraint.
+        missing: Of these, those without the metric.
+        nans: Those whose metric is NaN.
+        refused: Those that are ranked and did not pass.
+    """
+
+    runs: int = 0
+    finished: int = 0
+    able: int = 0
+    missing: int = 0
+    nans: int = 0
+    refused: int = 0
+
+    def __add__(self, other: Census) -> Census:
+        """Count the runs of two places."""
+        return Census(*(getattr(self, name) + getattr(other, name) for name in self.__slots__))

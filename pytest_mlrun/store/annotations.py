@@ -17,10 +17,9 @@ from pytest_mlrun.store.layout import list_annotations
 from pytest_mlrun.store.schema import ANNOTATION_FIELDS, clean
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from pytest_mlrun.records.query import Comparison
     from pytest_mlrun.store.columns import Bools
+    from pytest_mlrun.store.guard import Part
 
 _KINDS: Final[Mapping[str, type]] = {"text": str, "int": int, "time": int, "texts": dict}
 
@@ -154,12 +153,12 @@ class Overlay:
             for record in records
         ]
 
-    def correct(self, found: Bools, batch: pa.RecordBatch, comparison: Comparison) -> Bools:
+    def correct(self, found: Bools, part: Part, comparison: Comparison) -> Bools:
         """Decide again about the rows of a batch whose tag an event has set.
 
         Args:
             found: What the rows' own tags say.
-            batch: The rows.
+            part: The rows.
             comparison: A comparison with a tag.
 
         Returns:
@@ -168,13 +167,14 @@ class Overlay:
         added = {run_id: tags[comparison.field] for run_id, tags in self._tags.items() if comparison.field in tags}
         if not added:
             return found
-        from pytest_mlrun.store.columns import check_bounds
+        from pytest_mlrun.store.columns import check_bounds, find_sorted
         from pytest_mlrun.store.query import holds
 
-        ids = batch.column("run_id")
+        ids = part.column("run_id")
         check_bounds(ids)
         corrected = found.copy()
-        for row, run_id in enumerate(ids.to_pylist()):
-            if run_id in added:
-                corrected[row] = holds(added[run_id], comparison)
+        for run_id, text in added.items():
+            row = find_sorted(ids, run_id)
+            if row is not None:
+                corrected[row] = holds(text, comparison)
         return corrected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Final, cast
 
@@ -254,17 +255,90 @@ def equal_text(column: pa.Array, text: str, *, suffix: bool = False) -> Bools:
     Raises:
         ValueError: The column is damaged.
     """
-    needle = np.frombuffer(text.encode("utf-8"), dtype=np.uint8)
+    needle = text.encode("utf-8")
     check_bounds(column)
-    _, offsets, content = column.buffers()
-    if offsets is None or not len(column):
-        return np.zeros(len(column), dtype=np.bool_)
-    bounds = np.frombuffer(offsets, dtype=np.int32, count=column.offset + len(column) + 1)[column.offset :]
-    letters = np.frombuffer(content or b"", dtype=np.uint8)
+    bounds = text_bounds(column)
     lengths = bounds[1:] - bounds[:-1]
-    found = (lengths >= len(needle) if suffix else lengths == len(needle)) & valid_mask(column)
+    found = lengths >= len(needle) if suffix else lengths == len(needle)
+    if column.null_count:
+        found &= valid_mask(column)
     rows = np.flatnonzero(found)
-    if len(needle) and len(rows):
-        places = (bounds[1:][rows] - len(needle))[:, None] + np.arange(len(needle))
-        found[rows] = (letters[places] == needle).all(axis=1)
+    if not len(needle) or not len(rows):
+        return cast("Bools", found)
+    starts = bounds[1:][rows] - len(needle)
+    for at, width in _chunks(len(needle)):
+        wanted = np.frombuffer(needle, dtype=f"<u{width}", count=1, offset=at)[0]
+        keep = _letters(column, width)[starts + at] == wanted
+        if not keep.all():
+            found[rows[~keep]] = False
+            rows, starts = rows[keep], starts[keep]
     return cast("Bools", found)
+
+
+def find_sorted(column: pa.Array, text: str) -> int | None:
+    """Find the row of a sorted column that holds a text.
+
+    Args:
+        column: A column of texts, ascending, whose bounds were checked.
+        text: What to find.
+
+    Returns:
+        The row, or None.
+    """
+    row = bisect_left(range(len(column)), text, key=lambda at: column[at].as_py())
+    return row if row < len(column) and column[row].as_py() == text else None
+
+
+def text_bounds(column: pa.Array) -> npt.NDArray[np.int32]:
+    """View where the texts or lists of a column begin and end.
+
+    Args:
+        column: A column of texts, lists or maps.
+
+    Returns:
+        One more than there are rows; a row lies between its own and the next.
+    """
+    offsets = column.buffers()[1]
+    if offsets is None or not len(column):
+        return np.zeros(len(column) + 1, dtype=np.int32)
+    return np.frombuffer(offsets, dtype=np.int32, count=column.offset + len(column) + 1)[column.offset :]
+
+
+def _chunks(length: int) -> list[tuple[int, int]]:
+    """Cover so many bytes with integers, as wide as fit; the last one may overlap the one before."""
+    width = next(width for width in (8, 4, 2, 1) if width <= length)
+    return [(min(at, length - width), width) for at in range(0, length, width)]
+
+
+def _letters(column: pa.Array, width: int) -> npt.NDArray[np.generic]:
+    """View the bytes of a column of texts as integers that begin at each of them: eight are compared at once."""
+    content = column.buffers()[2] or b""
+    count = max(memoryview(content).nbytes - width + 1, 0)
+    return np.ndarray((count,), dtype=f"<u{width}", buffer=content, strides=(1,))
+
+
+def map_entries(column: pa.Array, name: str) -> tuple[npt.NDArray[np.intp], pa.Array]:
+    """Find one name in every map of a column.
+
+    Args:
+        column: A column of maps.
+        name: The name.
+
+    Returns:
+        Rows that have it, ascending, and the items of these rows.
+
+    Raises:
+        ValueError: The column is damaged.
+    """
+    check_bounds(column)
+    bounds = text_bounds(column)
+    first, last = int(bounds[0]), int(bounds[-1])
+    hits = np.flatnonzero(equal_text(column.keys.slice(first, last - first), name))
+    return np.searchsorted(bounds, hits + first, side="right") - 1, _take(column.items, hits + first)
+
+
+def _take(column: pa.Array, rows: npt.NDArray[np.intp]) -> pa.Array:
+    if pa.types.is_floating(column.type):
+        values = np.where(valid_mask(column)[rows], number_values(column)[rows], np.nan)
+        return pa.Array.from_buffers(pa.float64(), len(rows), [None, pa.py_buffer(values)], null_count=0)
+    return build_array(column.type, [column[int(row)].as_py() for row in rows])

@@ -14,7 +14,7 @@ from pytest_mlrun.records.run import RECORD_VERSION
 from pytest_mlrun.store.columns import arrow_type, check_bounds, number_values
 from pytest_mlrun.store.join_columns import Group, join_layers
 from pytest_mlrun.store.schema import RUN_FIELDS
-from pytest_mlrun.store.segment import BATCH_ROWS, Segment, SegmentFacts
+from pytest_mlrun.store.segment import BATCH_ROWS, MOST_EXPERIMENTS, Segment, SegmentFacts
 from pytest_mlrun.store.shred import LAYERS
 
 _ID_BYTES: Final = 36
@@ -96,6 +96,7 @@ def _join_facts(
     statuses: Counter[str] = Counter()
     for segment in segments:
         statuses.update(segment.facts.statuses or {})
+    experiments = _count_experiments(segments)
     filled = [segment.facts for segment in segments if segment.rows]
     return SegmentFacts(
         replaces=replaces,
@@ -104,7 +105,17 @@ def _join_facts(
         statuses=statuses,
         first_us=min((facts.first_us for facts in filled), default=0),
         last_us=max((facts.last_us for facts in filled), default=0),
+        experiments=experiments,
     )
+
+
+def _count_experiments(segments: Sequence[Segment]) -> Counter[str] | None:
+    counts: Counter[str] = Counter()
+    for segment in segments:
+        if segment.facts.experiments is None:
+            return None
+        counts.update(segment.facts.experiments)
+    return counts if len(counts) <= MOST_EXPERIMENTS else None
 
 
 def _sort(table: pa.Table) -> pa.Table:

@@ -12,8 +12,17 @@ import pyarrow as pa
 
 from pytest_mlrun.errors import QueryError
 from pytest_mlrun.records.comparable import comparable_value
-from pytest_mlrun.records.query import Comparison
-from pytest_mlrun.store.columns import Bools, bool_values, check_bounds, equal_text, number_values, valid_mask
+from pytest_mlrun.records.query import STATE, Comparison
+from pytest_mlrun.store.columns import (
+    Bools,
+    bool_values,
+    check_bounds,
+    equal_text,
+    map_entries,
+    number_values,
+    valid_mask,
+)
+from pytest_mlrun.store.guard import Part
 from pytest_mlrun.store.schema import RUN_FIELDS
 from pytest_mlrun.store.segment import Segment
 from pytest_mlrun.store.shred import LAYERS, Layer, parse_value
@@ -27,15 +36,16 @@ _COMPARE: Final[Mapping[str, Callable[..., object]]] = {
     ">=": operator.ge,
 }
 _LAYER: Final[Mapping[str, Layer]] = {"param": "p", "metric": "m", "tag": "t"}
-_ATTRIBUTES: Final = tuple(name for name, kind in RUN_FIELDS.items() if kind in {"text", "text?", "int", "time"})
+ATTRIBUTES: Final = tuple(name for name, kind in RUN_FIELDS.items() if kind in {"text", "text?", "int", "time"})
+"""Fields of a run that a comparison may name."""
 
 
-def match_rows(segment: Segment, batch: pa.RecordBatch, comparison: Comparison) -> Bools:
+def match_rows(segment: Segment, part: Part, comparison: Comparison) -> Bools:
     """Find the rows that satisfy one comparison.
 
     Args:
         segment: The segment.
-        batch: One of its batches.
+        part: Rows of it.
         comparison: The comparison.
 
     Returns:
@@ -45,52 +55,76 @@ def match_rows(segment: Segment, batch: pa.RecordBatch, comparison: Comparison) 
         QueryError: There is no such attribute.
     """
     if comparison.kind == "attribute":
-        if comparison.field in _ATTRIBUTES:
-            return _match_column(batch.column(comparison.field), comparison)
-        if "." in comparison.field:
-            return _match_values(_map_values(batch, "context", comparison.field, parse=True), comparison)
+        if comparison.field in ATTRIBUTES:
+            return _match_column(part.column(comparison.field), comparison)
+        if comparison.field == STATE:
+            return _match_state(part, str(comparison.value))
+        check_attribute(comparison)
+        return _match_map(part, "context", comparison, parse=True)
+    layer = _LAYER[comparison.kind]
+    at = part.find(f"{layer}.{comparison.field}")
+    if at >= 0:
+        field = part.schema.field(at)
+        return _match_column(part.column(field.name), comparison, is_json=bool((field.metadata or {}).get(b"json")))
+    if layer in segment.facts.complete:
+        return np.zeros(part.num_rows, dtype=np.bool_)
+    return _match_map(part, LAYERS[layer], comparison, parse=layer == "p")
+
+
+def check_attribute(comparison: Comparison) -> None:
+    """Refuse a comparison with what no run has.
+
+    Args:
+        comparison: The comparison.
+
+    Raises:
+        QueryError: There is no such attribute.
+    """
+    known = comparison.field in ATTRIBUTES or comparison.field == STATE or "." in comparison.field
+    if comparison.kind == "attribute" and not known:
         raise QueryError(
             f"a run has no attribute {comparison.field!r}",
-            details=("attributes: " + ", ".join(_ATTRIBUTES),),
+            details=("attributes: " + ", ".join(ATTRIBUTES),),
             next_step="write a metric's name as it is, a param as params.<name>, a tag as tags.<name>",
         )
-    layer = _LAYER[comparison.kind]
-    at = batch.schema.get_field_index(f"{layer}.{comparison.field}")
-    if at >= 0:
-        return _match_column(
-            batch.column(at), comparison, is_json=bool((batch.schema.field(at).metadata or {}).get(b"json"))
-        )
-    if layer in segment.facts.complete:
-        return np.zeros(batch.num_rows, dtype=np.bool_)
-    return _match_values(_map_values(batch, LAYERS[layer], comparison.field, parse=layer == "p"), comparison)
 
 
-def metric_values(segment: Segment, batch: pa.RecordBatch, name: str) -> npt.NDArray[np.float64]:
+def metric_values(segment: Segment, part: Part, name: str) -> tuple[npt.NDArray[np.float64], Bools]:
     """Read a metric of every row.
 
     Args:
         segment: The segment.
-        batch: One of its batches.
+        part: Rows of it.
         name: The metric.
 
     Returns:
-        One value a row; NaN where the run has none.
+        One value a row, NaN where the run has none; and which runs have one, NaN or not.
     """
-    at = batch.schema.get_field_index(f"m.{name}")
+    at = part.find(f"m.{name}")
     if at >= 0:
-        column = batch.column(at)
-        return np.where(valid_mask(column), number_values(column), np.nan)
-    if "m" in segment.facts.complete:
-        return np.full(batch.num_rows, np.nan)
-    values = _map_values(batch, "metrics", name, parse=False)
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+        column = part.column(f"m.{name}")
+        values, valid = cast("npt.NDArray[np.float64]", number_values(column)), valid_mask(column)
+        return (np.where(valid, values, np.nan) if column.null_count else values), valid
+    values, valid = np.full(part.num_rows, np.nan), np.zeros(part.num_rows, dtype=np.bool_)
+    if "m" not in segment.facts.complete:
+        rows, items = map_entries(part.column("metrics"), name)
+        values[rows], valid[rows] = number_values(items), True
+    return values, valid
 
 
-def _map_values(batch: pa.RecordBatch, field: str, name: str, *, parse: bool) -> list[object]:
-    column = batch.column(field)
-    check_bounds(column)
-    found = [dict(row).get(name) for row in column.to_pylist()]
-    return [None if text is None else comparable_value(parse_value(text)) for text in found] if parse else found
+def _match_state(part: Part, state: str) -> Bools:
+    status = part.column("status")
+    return equal_text(status, state) | equal_text(status, f"{state}?") | equal_text(part.column("outcome"), state)
+
+
+def _match_map(part: Part, field: str, comparison: Comparison, *, parse: bool) -> Bools:
+    rows, items = map_entries(part.column(field), comparison.field)
+    found: list[object] = items.to_pylist()
+    if parse:
+        found = [comparable_value(parse_value(cast("str", text))) for text in found]
+    matched = np.zeros(part.num_rows, dtype=np.bool_)
+    matched[rows] = _match_values(found, comparison)
+    return matched
 
 
 def _match_column(column: pa.Array, comparison: Comparison, *, is_json: bool = False) -> Bools:

@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from pytest_mlrun.errors import ArtifactError, MetricError, RunNotFoundError, StoreDamagedError
 from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.project import Goal
-from pytest_mlrun.records.query import Comparison
+from pytest_mlrun.records.query import Census, Comparison
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.store.columns import equal_text
+from pytest_mlrun.store.census import experiment_names, metric_names, take_census
+from pytest_mlrun.store.guard import SpoiltError
+from pytest_mlrun.store.lookup import find_id, find_runs
 from pytest_mlrun.store.objects import Objects
 from pytest_mlrun.store.points import Series
-from pytest_mlrun.store.segment import Segment, decode_runs
-from pytest_mlrun.store.selection import best_runs, by_age, match_all, safe_mask, select_runs
+from pytest_mlrun.store.segment import Segment
+from pytest_mlrun.store.selection import best_runs, by_age, count_runs, newest_runs
 from pytest_mlrun.store.series import compute_series_digest, read_one_series
 from pytest_mlrun.store.tables import join_tables
 from pytest_mlrun.store.view import View, Viewer
@@ -26,7 +27,7 @@ from pytest_mlrun.store.view import View, Viewer
 if TYPE_CHECKING:
     import pyarrow as pa
 
-_SHORT_ID: Final = re.compile(r"[0-9a-f-]{8,36}")
+_Answer = TypeVar("_Answer")
 
 
 class Reader:
@@ -41,7 +42,12 @@ class Reader:
         self._viewer = Viewer(root)
 
     def runs(
-        self, *, experiment: str | None = None, session_id: str | None = None, where: tuple[Comparison, ...] = ()
+        self,
+        *,
+        experiment: str | None = None,
+        session_id: str | None = None,
+        where: tuple[Comparison, ...] = (),
+        limit: int | None = None,
     ) -> list[RunRecord]:
         """List runs, those in progress included.
 
@@ -49,6 +55,7 @@ class Reader:
             experiment: Only runs of this experiment.
             session_id: Only runs of this session.
             where: Comparisons that must all hold.
+            limit: Only so many, those that started last; the others are not read.
 
         Returns:
             The runs, oldest first.
@@ -57,9 +64,64 @@ class Reader:
             QueryError: A comparison names an attribute that runs do not have.
         """
         wanted = _with_texts(where, experiment=experiment, session_id=session_id)
-        view = self._viewer.look()
-        chosen = select_runs(view.segments, lambda segment, batch: match_all(segment, batch, wanted, view.overlay))
-        return by_age(view.overlay.apply(chosen))
+        return self._ask(
+            lambda view: view.overlay.apply(newest_runs(view.segments, where=wanted, limit=limit, overlay=view.overlay))
+        )
+
+    def count(self, *, experiment: str | None = None, where: tuple[Comparison, ...] = ()) -> int:
+        """Count runs, those in progress included, without reading them.
+
+        Args:
+            experiment: Only runs of this experiment.
+            where: Comparisons that must all hold.
+
+        Returns:
+            Their number. Of all runs, of an experiment or of a status it is what the segments say of themselves.
+
+        Raises:
+            QueryError: A comparison names an attribute that runs do not have.
+        """
+        wanted = _with_texts(where, experiment=experiment)
+        return self._ask(lambda view: count_runs(view.segments, where=wanted, overlay=view.overlay))
+
+    def experiments(self) -> tuple[str, ...]:
+        """Name the experiments that have runs.
+
+        Returns:
+            Names, sorted.
+        """
+        return self._ask(lambda view: experiment_names(view.segments))
+
+    def metrics(self, experiment: str | None = None) -> tuple[str, ...]:
+        """Name the metrics that runs logged.
+
+        Args:
+            experiment: Only runs of this experiment.
+
+        Returns:
+            Names, sorted.
+        """
+        wanted = _with_texts((), experiment=experiment)
+        return self._ask(lambda view: metric_names(view.segments, wanted))
+
+    def census(self, experiment: str | None, *, by: str, where: tuple[Comparison, ...] = ()) -> Census:
+        """Count who takes part in a ranking, and the others by why they do not.
+
+        Args:
+            experiment: Only runs of this experiment, or None for all.
+            by: The metric.
+            where: Comparisons that must all hold.
+
+        Returns:
+            The counts.
+
+        Raises:
+            QueryError: A comparison names an attribute that runs do not have.
+        """
+        within = _with_texts((), experiment=experiment)
+        return self._ask(
+            lambda view: take_census(view.segments, by=by, within=within, where=where, overlay=view.overlay)
+        )
 
     def find(self, ref: str) -> RunRecord:
         """Find one run.
@@ -95,12 +157,7 @@ class Reader:
         Returns:
             The runs whose id it is or, where there is none, those of that name; oldest first.
         """
-        view = self._viewer.look()
-        found: list[RunRecord] = []
-        if _SHORT_ID.fullmatch(ref):
-            found = select_runs(view.segments, lambda _, batch: equal_text(batch.column("run_id"), ref, suffix=True))
-        found = found or select_runs(view.segments, lambda _, batch: equal_text(batch.column("name"), ref))
-        return by_age(view.overlay.apply(found))
+        return self._ask(lambda view: by_age(view.overlay.apply(find_runs(view.segments, ref))))
 
     def annotations(self, run_id: str) -> tuple[Annotation, ...]:
         """Read what was said about a run after it ended.
@@ -129,16 +186,10 @@ class Reader:
             StoreDamagedError: The run or its points are not what was recorded.
         """
         while True:
-            view = self._viewer.look()
-            for segment, record in _find_rows(view, run_id):
-                try:
-                    return self._read_series(view, segment, record, name)
-                except FileNotFoundError as gone:
-                    if (self._root / "seg" / f"{segment.id}.arrow").exists():
-                        raise _lost_series(record, name, self._root / "pts") from gone
-                    break  # compacted since it was looked at
-            else:
-                raise _missing_run(view, self._root, run_id, f"there is no run {run_id}")
+            try:
+                return self._ask(lambda view: self._find_series(view, run_id, name))
+            except _CompactedError:
+                continue  # the segment is elsewhere since it was looked at
 
     def top(
         self, experiment: str | None, *, by: str, goal: Goal, where: tuple[Comparison, ...] = (), limit: int = 20
@@ -159,9 +210,11 @@ class Reader:
             QueryError: A comparison names an attribute that runs do not have.
         """
         wanted = _with_texts(where, experiment=experiment, status="finished")
-        view = self._viewer.look()
-        found = best_runs(view.segments, by=by, goal=goal, where=wanted, limit=limit, overlay=view.overlay)
-        return view.overlay.apply(found)
+        return self._ask(
+            lambda view: view.overlay.apply(
+                best_runs(view.segments, by=by, goal=goal, where=wanted, limit=limit, overlay=view.overlay)
+            )
+        )
 
     def table(self, *, columns: Sequence[str] | None = None) -> pa.Table:
         """Read the rows of all runs as one Arrow table, without the tags that were added to them later.
@@ -175,7 +228,7 @@ class Reader:
         Raises:
             QueryError: No run has such a column.
         """
-        return join_tables(self._viewer.look().segments, columns=columns)
+        return self._ask(lambda view: join_tables(view.segments, columns=columns))
 
     def read_artifact(self, run: RunRecord, name: str) -> bytes:
         """Read the bytes of one artifact, compared with their digest.
@@ -210,6 +263,27 @@ class Reader:
         """
         return tuple(dict.fromkeys(damage.path for damage in self._viewer.look().damaged))
 
+    def _ask(self, question: Callable[[View], _Answer]) -> _Answer:
+        while True:
+            view = self._viewer.look()
+            try:
+                return question(view)
+            except SpoiltError as error:  # at most once a segment: what is condemned is made anew from intact runs
+                self._viewer.condemn(error.segment_id)
+
+    def _find_series(self, view: View, run_id: str, name: str) -> Series:
+        for segment in view.segments:
+            found = find_id(segment, run_id)
+            if not found:
+                continue
+            try:
+                return self._read_series(view, segment, found[0], name)
+            except FileNotFoundError as gone:
+                if (self._root / "seg" / f"{segment.id}.arrow").exists():
+                    raise _lost_series(found[0], name, self._root / "pts") from gone
+                raise _CompactedError from gone
+        raise _missing_run(view, self._root, run_id, f"there is no run {run_id}")
+
     def _read_series(self, view: View, segment: Segment, record: RunRecord, name: str) -> Series:
         if name not in record.series:
             if name in record.metrics:
@@ -240,12 +314,8 @@ class Reader:
         raise _lost_series(record, name, self._root / "pts")
 
 
-def _find_rows(view: View, run_id: str) -> Iterator[tuple[Segment, RunRecord]]:
-    for segment in view.segments:
-        for batch in segment.batches:
-            rows = np.flatnonzero(safe_mask(lambda _, b: equal_text(b.column("run_id"), run_id), segment, batch))
-            for row in rows[:1]:
-                yield segment, decode_runs(batch.slice(int(row), 1))[0]
+class _CompactedError(Exception):
+    """A segment was compacted while its series were about to be read."""
 
 
 def _missing_run(view: View, root: Path, ref: str, headline: str) -> RunNotFoundError | StoreDamagedError:

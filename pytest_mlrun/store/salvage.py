@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.digest import compute_run_digest
-from pytest_mlrun.store.segment import Segment, build_runs, decode_runs
+from pytest_mlrun.store.segment import Segment, SegmentFacts, build_runs, decode_runs
 
 _BROKEN: Final = (ValueError, TypeError, KeyError, OverflowError, pa.ArrowException)
 
@@ -54,7 +54,9 @@ def salvage(segment: Segment) -> tuple[Segment, tuple[str, ...]]:
     """
     kept, lost = decode_sound(segment)
     batches = build_runs(kept, replaces=segment.facts.replaces, series=segment.facts.series)
-    return replace(segment, batches=batches, schema=batches[0].schema), lost
+    schema = batches[0].schema
+    facts = SegmentFacts.from_metadata(schema.metadata)
+    return replace(segment, facts=facts, batches=batches, schema=schema, guards=()), lost
 
 
 def decode_sound(segment: Segment) -> tuple[list[RunRecord], tuple[str, ...]]:

@@ -7,14 +7,14 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
-from typing import Final, cast
+from typing import Any, Final, cast
 
 import pyarrow as pa
 
 from pytest_mlrun.errors import StoreError, StoreWriteError
 from pytest_mlrun.records.run import RECORD_VERSION, Artifact, RunRecord
 from pytest_mlrun.records.verdict import Verdict
-from pytest_mlrun.store.checksum import has_stamp, stamp, with_blank
+from pytest_mlrun.store.checksum import column_crcs, has_frame, has_stamp, read_crcs, stamp, with_blank
 from pytest_mlrun.store.columns import (
     ColumnTooLargeError,
     arrow_type,
@@ -24,11 +24,16 @@ from pytest_mlrun.store.columns import (
     number_values,
 )
 from pytest_mlrun.store.files import map_bytes
+from pytest_mlrun.store.guard import Guard, Part
 from pytest_mlrun.store.schema import ARTIFACT_FIELDS, GATE_FIELDS, RUN_FIELDS, Kind, load_fields
 from pytest_mlrun.store.shred import TypedColumn, complete_layers, plan_columns
 
 BATCH_ROWS: Final = 16_384
 """Rows of one record batch, at most."""
+
+MOST_EXPERIMENTS: Final = 256
+"""Experiments that a segment counts one by one."""
+
 _METADATA: Final = b"mlrun"
 
 
@@ -43,6 +48,7 @@ class SegmentFacts:
         statuses: Number of runs by status.
         first_us: Earliest start.
         last_us: Latest start.
+        experiments: Number of runs by experiment; None if there are too many to say.
         v: Version of the records' form.
     """
 
@@ -52,6 +58,7 @@ class SegmentFacts:
     statuses: Mapping[str, int] | None = None
     first_us: int = 0
     last_us: int = 0
+    experiments: Mapping[str, int] | None = None
     v: int = RECORD_VERSION
 
     def to_metadata(self) -> dict[bytes, bytes]:
@@ -60,13 +67,15 @@ class SegmentFacts:
         Returns:
             One entry, ``mlrun``, of JSON.
         """
-        content = {
+        content: dict[str, Any] = {
             "v": self.v,
             "replaces": list(self.replaces),
             "pts": list(self.series),
             "complete": list(self.complete),
             "stats": {"started_us": [self.first_us, self.last_us], "status": dict(self.statuses or {})},
         }
+        if self.experiments is not None:
+            content["stats"] |= {"experiment": dict(self.experiments)}
         return {_METADATA: json.dumps(content, sort_keys=True, separators=(",", ":")).encode("utf-8")}
 
     @classmethod
@@ -92,6 +101,7 @@ class SegmentFacts:
                 statuses=content["stats"]["status"],
                 first_us=first_us,
                 last_us=last_us,
+                experiments=content["stats"].get("experiment"),
                 v=content["v"],
             )
         except (KeyError, TypeError) as error:
@@ -107,7 +117,8 @@ class Segment:
         facts: What it says about itself.
         batches: Its rows.
         schema: Their schema.
-        intact: Whether its bytes are those that were written.
+        intact: Whether its bytes are those that were written; of a guarded one, the bytes of its frame.
+        guards: What is known of the columns of each batch; none where all bytes were compared.
     """
 
     id: str
@@ -115,11 +126,18 @@ class Segment:
     batches: tuple[pa.RecordBatch, ...]
     schema: pa.Schema
     intact: bool = True
+    guards: tuple[Guard, ...] = ()
 
     @property
     def rows(self) -> int:
         """Number of runs."""
         return sum(batch.num_rows for batch in self.batches)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Its rows, to be compared with their checksums as they are read."""
+        guards = self.guards or (Guard(self.id),) * len(self.batches)
+        return tuple(Part(batch, guard) for batch, guard in zip(self.batches, guards, strict=True))
 
 
 def write_segment(
@@ -143,10 +161,10 @@ def write_batches(path: Path, batches: Sequence[pa.RecordBatch]) -> None:
         path: The file.
         batches: Rows of one schema, whose metadata are those of ``SegmentFacts``; at least one batch.
     """
-    schema = with_blank(batches[0].schema)
+    schema = with_blank(batches[0].schema, frame=True)
     with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
         for batch in batches:
-            writer.write_batch(batch)
+            writer.write_batch(batch, custom_metadata=column_crcs(batch))
     stamp(path, schema)
 
 
@@ -165,6 +183,7 @@ def build_runs(
     """
     shredded = plan_columns(records)
     starts = [record.started_us for record in records]
+    experiments = Counter(record.experiment for record in records)
     facts = SegmentFacts(
         replaces=replaces,
         series=series,
@@ -172,6 +191,7 @@ def build_runs(
         statuses=Counter(record.status for record in records),
         first_us=min(starts, default=0),
         last_us=max(starts, default=0),
+        experiments=experiments if len(experiments) <= MOST_EXPERIMENTS else None,
     )
     fixed = [pa.field(name, arrow_type(kind), nullable=kind.endswith("?")) for name, kind in RUN_FIELDS.items()]
     schema = pa.schema([*fixed, *(column.field for column in shredded)], metadata=facts.to_metadata())
@@ -227,11 +247,13 @@ def read_facts(path: Path) -> SegmentFacts:
         raise ValueError(str(error).splitlines()[0]) from error
 
 
-def open_segment(path: Path) -> Segment:
+def open_segment(path: Path, *, guarded: bool = False) -> Segment:
     """Open a segment.
 
     Args:
         path: The file.
+        guarded: Whether its columns may be compared with their checksums as they are read, by way of ``parts``, instead
+            of all bytes now.
 
     Returns:
         The segment; its columns stay mapped while it lives, also when the file is removed. If it is not ``intact``,
@@ -244,17 +266,21 @@ def open_segment(path: Path) -> Segment:
     try:
         content = map_bytes(path)
         reader = pa.ipc.open_file(pa.BufferReader(content))
-        intact = has_stamp(content, reader.schema.metadata)
-        batches = tuple(reader.get_batch(at) for at in range(reader.num_record_batches))
+        found = [reader.get_batch_with_custom_metadata(at) for at in range(reader.num_record_batches)]
+        batches = tuple(one.batch for one in found)
         for batch in batches:
             batch.validate()
+        crcs = [read_crcs(one.batch, one.custom_metadata) for one in found] if guarded else [None]
+        framed = None if None in crcs else has_frame(content, reader.schema.metadata)
+        intact = has_stamp(content, reader.schema.metadata) if framed is None else framed
         facts = SegmentFacts.from_metadata(reader.schema.metadata)
         _check_columns(reader.schema)
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError, StoreError) as error:
         raise ValueError(str(error).splitlines()[0]) from error
-    return Segment(path.stem, facts, batches, reader.schema, intact)
+    guards = () if framed is None else tuple(Guard(path.stem, columns) for columns in crcs)
+    return Segment(path.stem, facts, batches, reader.schema, intact, guards)
 
 
 def _check_columns(schema: pa.Schema) -> None:

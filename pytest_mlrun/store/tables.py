@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from pytest_mlrun.errors import QueryError
 from pytest_mlrun.store.columns import arrow_type, build_array
+from pytest_mlrun.store.guard import Part
 from pytest_mlrun.store.schema import RUN_FIELDS
 from pytest_mlrun.store.segment import Segment
 
@@ -37,9 +38,9 @@ def join_tables(segments: Sequence[Segment], *, columns: Sequence[str] | None) -
         )
     schema = pa.schema([types[name] for name in names])
     batches = [
-        pa.RecordBatch.from_arrays([_convert(batch, field) for field in schema], schema=schema)
+        pa.RecordBatch.from_arrays([_convert(part, field) for field in schema], schema=schema)
         for segment in segments
-        for batch in segment.batches
+        for part in segment.parts
     ]
     return pa.Table.from_batches(batches, schema=schema)
 
@@ -63,11 +64,11 @@ def _join_fields(one: pa.Field, other: pa.Field) -> pa.Field:
     return pa.field(one.name, pa.string(), metadata={b"json": b"1"})
 
 
-def _convert(batch: pa.RecordBatch, field: pa.Field) -> pa.Array:
-    at = batch.schema.get_field_index(field.name)
+def _convert(part: Part, field: pa.Field) -> pa.Array:
+    at = part.find(field.name)
     if at < 0:
-        return build_array(field.type, [None] * batch.num_rows)
-    column, found = batch.column(at), batch.schema.field(at)
+        return build_array(field.type, [None] * part.num_rows)
+    column, found = part.column(field.name), part.schema.field(at)
     if found.type == field.type and found.metadata == field.metadata:
         return column
     values = column.to_pylist()

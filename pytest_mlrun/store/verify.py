@@ -65,7 +65,7 @@ class _CompactedError(Exception):
 
 
 def _verify(store: Store) -> Iterator[Finding]:
-    view = Viewer(store.path).look()
+    view = Viewer(store.path, whole=True).look()
     yield from _verify_logs(store.path)
     yield from _verify_opened(store.path, view)
     wanted: dict[str, list[str]] = {}

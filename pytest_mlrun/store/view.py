@@ -51,10 +51,13 @@ class Viewer:
 
     Args:
         root: The store's folder.
+        whole: Whether all bytes of a segment are compared with its checksum when it is opened, and not only its frame.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, whole: bool = False) -> None:
         self._root = root
+        self._whole = whole
+        self._condemned: set[_Key] = set()
         self._opened: dict[str, _Opened] = {}
         self._events: dict[str, Annotation] = {}
         self._overlay = Overlay()
@@ -80,6 +83,14 @@ class Viewer:
             where=str(self._root),
             next_step="run again when less is recorded",
         )
+
+    def condemn(self, segment_id: str) -> None:
+        """Believe nothing of a segment any more: from the next view on, only its runs whose own digest holds are there.
+
+        Args:
+            segment_id: The segment, a column of which was not what its checksum says.
+        """
+        self._condemned.add(self._opened.pop(segment_id)[0])
 
     def _try(self) -> View | None:
         # Runs move from live/ to seg/: listed the other way round, a log sealed in between would be in neither.
@@ -117,12 +128,26 @@ class Viewer:
         known = self._opened.get(name)
         if known is None or known[0] != key:
             try:
-                known = self._opened[name] = (key, *_open_checked(path, check_runs=kept))
+                known = self._opened[name] = (key, *self._open_checked(path, key))
             except ValueError as error:
                 view.damaged.append(Damage(str(path), f"the segment cannot be opened: {error}"))
                 return None
         view.damaged += known[2]
         return known[1]
+
+    def _open_checked(self, path: Path, key: _Key) -> tuple[Segment, Sequence[Damage]]:
+        *_, kept = key
+        condemned = key in self._condemned
+        segment = open_segment(path, guarded=not (self._whole or kept or condemned))
+        if segment.intact and not kept and not condemned:
+            return segment, ()
+        rows = segment.rows
+        found, lost = salvage(segment)
+        if segment.intact and not condemned:
+            return found, (Damage(str(path), "", lost),) if lost else ()
+        left_out = rows - found.rows
+        message = f"{_CHECKSUM}: {left_out} of {rows} runs {'is' if left_out == 1 else 'are'} not readable"
+        return found, (Damage(str(path), message, lost),)
 
     def _add_live(self, files: LogFiles, view: View, *, boot: str) -> None:
         log = read_log(read_bytes(files.events))
@@ -139,19 +164,6 @@ class Viewer:
         view.live_series.update({run.record.run_id: run.series for run in runs})
 
 
-def _open_checked(path: Path, *, check_runs: bool) -> tuple[Segment, Sequence[Damage]]:
-    segment = open_segment(path)
-    if segment.intact and not check_runs:
-        return segment, ()
-    rows = segment.rows
-    segment, lost = salvage(segment)
-    if segment.intact:
-        return segment, (Damage(str(path), "", lost),) if lost else ()
-    left_out = rows - segment.rows
-    message = f"{_CHECKSUM}: {left_out} of {rows} runs {'is' if left_out == 1 else 'are'} not readable"
-    return segment, (Damage(str(path), message, lost),)
-
-
 def _as_segment(log: str, runs: list[FoldedRun]) -> Segment:
-    batches = build_runs([run.record for run in runs])
+    batches = build_runs(sorted((run.record for run in runs), key=lambda record: record.run_id))
     return Segment(f"log:{log}", SegmentFacts.from_metadata(batches[0].schema.metadata), batches, batches[0].schema)

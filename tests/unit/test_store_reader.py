@@ -428,11 +428,11 @@ def test_a_segment_compacted_while_a_view_is_taken_is_seen_once(
     store = store_of(tmp_path, [make_run(1)])
     old = store.path / "seg" / "segment-0.arrow"
 
-    def compact_before(path: Path) -> object:
+    def compact_before(path: Path, *, guarded: bool) -> object:
         if path == old and old.exists():
             write_segment(store.path / "seg" / "z.arrow", [make_run(1)], replaces=("segment-0",), series=())
             old.unlink()
-        return open_segment(path)
+        return open_segment(path, guarded=guarded)
 
     monkeypatch.setattr("pytest_mlrun.store.view.open_segment", compact_before)
 
