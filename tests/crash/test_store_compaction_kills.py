@@ -20,6 +20,7 @@ from tests.crash.store_jobs import (
     copy_folder,
     read_acks,
     read_trace,
+    steps_worth_a_kill,
 )
 
 
