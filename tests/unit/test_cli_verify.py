@@ -175,6 +175,7 @@ def test_a_damaged_segment_is_put_aside_when_a_person_asks_for_it(
         f"damaged: a damaged segment was put aside: 1 run is lost\n  where: {aside}\n  run:   00000002\n"
         "1 finding, 1 run touched\n"
         "  next:  restore the files above from a copy of the store; all other runs stay readable\n"
+        "         whole copies of files put aside belong in seg/ or pts/; then empty damaged/\n"
     )
     assert [json.loads(line)["name"] for line in _text(listed.out).splitlines()] == ["kept"]
 
