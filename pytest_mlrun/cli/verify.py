@@ -131,6 +131,8 @@ def write_findings(findings: Iterable[Finding], names: Mapping[str, str], *, sto
     touched = {run_id for finding in found for run_id in finding.run_ids}
     console.write(f"{_count(len(found), 'finding')}, {_count(len(touched), 'run')} touched")
     console.write("  next:  restore the files above from a copy of the store; all other runs stay readable")
+    if any(Path(finding.path).parent.parent.name == "damaged" for finding in found):
+        console.write("         whole copies of files put aside belong in seg/ or pts/; then empty damaged/")
 
 
 def _can_be_put_aside(finding: Finding) -> bool:

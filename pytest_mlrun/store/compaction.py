@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+import os
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,10 +13,10 @@ from pytest_mlrun.store.files import Steps, aside, install, remove, sync_folder,
 from pytest_mlrun.store.garbage import clear
 from pytest_mlrun.store.join_segments import is_joinable, join_segments
 from pytest_mlrun.store.join_series import join_series
-from pytest_mlrun.store.layout import LogFiles, list_logs, list_segments, list_series, list_set_aside
+from pytest_mlrun.store.layout import LogFiles, list_logs, list_segments, list_set_aside
 from pytest_mlrun.store.locks import try_lock
 from pytest_mlrun.store.quarantine import Quarantined, is_sound, set_aside
-from pytest_mlrun.store.segment import Segment, open_segment, read_facts, write_batches
+from pytest_mlrun.store.segment import Segment, SegmentFacts, open_segment, write_batches
 from pytest_mlrun.store.tiers import Sized, choose_all, choose_brief
 
 Tell = Callable[[str], None]
@@ -72,11 +73,11 @@ def compact(root: Path, *, brief: bool, steps: Steps, tell: Tell | None = None) 
         if not alone:
             return None
         # What a killed compaction left would otherwise be counted, and rewritten.
-        clear(root, steps=steps)
+        facts = clear(root, steps=steps)
         before = _weigh(root)
         quarantined: list[Quarantined] = []
         rewritten = 0
-        for group in (choose_brief if brief else choose_all)(_candidates(root)):
+        for group in (choose_brief if brief else choose_all)(_candidates(root, facts)):
             sound = _open_sound(root, group, quarantined, steps=steps)
             if len(sound) > 1:
                 if tell is not None:
@@ -97,9 +98,18 @@ def _compacting(root: Path) -> Iterator[bool]:
 
 
 def _weigh(root: Path) -> Weight:
-    segments, series = list_segments(root), list_series(root)
-    paths = [*(_segment_path(root, name) for name in segments), *(_series_path(root, name) for name in series)]
-    return Weight(len(segments), len(series), sum(map(_size, paths)))
+    segments, series = _list_sizes(root / "seg"), _list_sizes(root / "pts")
+    return Weight(len(segments), len(series), sum(segments.values()) + sum(series.values()))
+
+
+def _list_sizes(folder: Path) -> dict[str, int]:
+    sizes: dict[str, int] = {}
+    with suppress(FileNotFoundError), os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.endswith(".arrow"):
+                with suppress(FileNotFoundError):
+                    sizes[entry.name.removesuffix(".arrow")] = entry.stat().st_size
+    return sizes
 
 
 def _segment_path(root: Path, name: str) -> Path:
@@ -110,30 +120,12 @@ def _series_path(root: Path, name: str) -> Path:
     return root / "pts" / f"{name}.arrow"
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except FileNotFoundError:
-        return 0
-
-
-def _candidates(root: Path) -> list[Sized]:
-    names = list_segments(root)
+def _candidates(root: Path, facts: Mapping[str, SegmentFacts | None]) -> list[Sized]:
     # A segment of which a file was put aside waits for a person, who may put the whole file back. One that a damaged
     # segment replaces is what is left to repair that one with.
-    excluded = list_set_aside(root).union(*(_read_replaced(root, name) for name in names))
-    return [
-        Sized(name, _size(_segment_path(root, name)) + _size(_series_path(root, name)))
-        for name in names
-        if name not in excluded
-    ]
-
-
-def _read_replaced(root: Path, name: str) -> tuple[str, ...]:
-    try:
-        return read_facts(_segment_path(root, name)).replaces
-    except (FileNotFoundError, ValueError):
-        return ()
+    excluded = list_set_aside(root).union(*(known.replaces for known in facts.values() if known is not None))
+    segments, series = _list_sizes(root / "seg"), _list_sizes(root / "pts")
+    return [Sized(name, segments.get(name, 0) + series.get(name, 0)) for name in facts if name not in excluded]
 
 
 def _open_sound(root: Path, group: Iterable[str], quarantined: list[Quarantined], *, steps: Steps) -> list[Segment]:
@@ -149,11 +141,11 @@ def _open_sound(root: Path, group: Iterable[str], quarantined: list[Quarantined]
             segment = None
         whole = segment is not None and segment.intact
         parts = [] if segment is None else [_series_path(root, part) for part in segment.facts.series]
-        doubtful = parts if whole else [path, *parts]
-        found = [one for one in (set_aside(root, file, steps=steps) for file in doubtful) if one is not None]
-        quarantined += found
-        if segment is not None and whole and not found and is_joinable(segment) and all(map(is_sound, parts)):
+        doubtful = [file for file in (parts if whole else [path, *parts]) if not is_sound(file)]
+        if segment is not None and whole and not doubtful and is_joinable(segment):
             sound.append(segment)
+        found = (set_aside(root, file, steps=steps) for file in doubtful)
+        quarantined += [one for one in found if one is not None]
     return sound
 
 

@@ -15,12 +15,15 @@ from pytest_mlrun.store.segment import SegmentFacts, read_facts
 _WRITTEN_ASIDE: Final = (".seg", ".pts")
 
 
-def clear(root: Path, *, steps: Steps) -> None:
+def clear(root: Path, *, steps: Steps) -> Mapping[str, SegmentFacts | None]:
     """Remove them. The caller holds the lock of compactions.
 
     Args:
         root: The store's folder.
         steps: Named instants.
+
+    Returns:
+        What each segment that is left says about itself; None where it cannot be opened.
 
     Raises:
         StoreWriteError: The operating system refused.
@@ -47,6 +50,7 @@ def clear(root: Path, *, steps: Steps) -> None:
         for part in unnamed:
             remove(root / "pts" / f"{part}.arrow")
             steps.reach("clear.removed-series")
+    return kept
 
 
 def _find_replaced(root: Path, facts: Mapping[str, SegmentFacts | None]) -> set[str]:

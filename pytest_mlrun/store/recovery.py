@@ -9,8 +9,9 @@ from pytest_mlrun.store.files import Steps, map_bytes
 from pytest_mlrun.store.layout import LogFiles, list_leftovers, list_logs, list_segments
 from pytest_mlrun.store.locks import find_boot_id, try_lock
 from pytest_mlrun.store.log import read_log
+from pytest_mlrun.store.quarantine import is_sound
 from pytest_mlrun.store.seal import remove_log, seal_log
-from pytest_mlrun.store.segment import open_segment
+from pytest_mlrun.store.segment import read_facts
 
 
 def recover_logs(root: Path, *, other_boots: bool = False, steps: Steps) -> tuple[RunRecord, ...]:
@@ -66,22 +67,29 @@ class _Replaced:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._names: set[str] | None = None
+        self._segments: dict[str, list[str]] | None = None
 
     def has(self, log: str) -> bool:
-        # Not merely that the log's own segment exists: one that cannot be read is replaced by sealing again.
-        if f"log:{log}" in self._read(log):
+        # Not merely that the log's own segment exists: one that is damaged is replaced by sealing again. All bytes of a
+        # segment are read for that, so only those of the few that name the log.
+        name = f"log:{log}"
+        if name in self._read(log) and is_sound(self._path(log)):
             return True
-        if self._names is None:
-            self._names = {name for segment in list_segments(self._root) for name in self._read(segment)}
-        return f"log:{log}" in self._names
+        if self._segments is None:
+            self._segments = {}
+            for segment in list_segments(self._root):
+                for replaced in self._read(segment):
+                    self._segments.setdefault(replaced, []).append(segment)
+        return any(is_sound(self._path(segment)) for segment in self._segments.get(name, ()))
+
+    def _path(self, segment: str) -> Path:
+        return self._root / "seg" / f"{segment}.arrow"
 
     def _read(self, segment: str) -> tuple[str, ...]:
         try:
-            found = open_segment(self._root / "seg" / f"{segment}.arrow")
+            return read_facts(self._path(segment)).replaces
         except (FileNotFoundError, ValueError):
             return ()
-        return found.facts.replaces if found.intact else ()
 
 
 def _remove_leftover(files: LogFiles, *, steps: Steps) -> None:

@@ -7,6 +7,7 @@ every kill would take minutes; a fork of this one takes milliseconds.
 from __future__ import annotations
 
 import gc
+import itertools
 import json
 import mmap
 import os
@@ -344,31 +345,30 @@ def _run(job: Job) -> list[int]:
 
 def _run_crowd(job: Job) -> list[int]:
     """Run writers, compactors and a reader beside each other; kill some, if asked, and start others in their place."""
-    stop = Path(str(job["stop"]))
-    helpers = {
-        _start({**job, "verb": verb, "brief": brief}): (verb, brief)
-        for verb, brief in (("keep_compacting", 1), ("keep_compacting", 0), ("keep_reading", 0))
-    }
-    writers = {_start({**job, "nonce": at + 1}) for at in range(int(job["count"]))}
-    chance, kills, codes = random.Random(int(job.get("seed", 0))), int(job.get("kills", 0)), []
+    stop, chance = Path(str(job["stop"])), random.Random(int(job.get("seed", 0)))
+    nonces, kills = itertools.count(1), int(job.get("kills", 0))
+    writers = {_start({**job, "nonce": next(nonces)}) for _ in range(int(job["count"]))}
+    compactors = {_start({**job, "verb": "keep_compacting", "brief": brief}): brief for brief in (0, 1)}
+    reader = _start({**job, "verb": "keep_reading"})
+    codes: list[int] = []
     while writers:
-        if kills and chance.random() < 0.5:
+        if kills and chance.random() < 0.1:
             kills -= 1
-            mortal = sorted(writers) + [pid for pid, (verb, _) in helpers.items() if verb == "keep_compacting"]
-            os.kill(chance.choice(mortal), signal.SIGKILL)
+            os.kill(chance.choice([*sorted(writers), *sorted(compactors)]), signal.SIGKILL)
         pid, status = os.waitpid(-1, os.WNOHANG)
-        if pid in writers:
+        if pid in compactors:
+            brief = compactors.pop(pid)
+            compactors[_start({**job, "verb": "keep_compacting", "brief": brief})] = brief
+        elif pid == reader:
+            raise SystemExit("the reader ended before it was told to")
+        elif pid:
             writers.discard(pid)
             codes.append(os.waitstatus_to_exitcode(status))
-        elif pid:
-            verb, brief = helpers.pop(pid)
-            if verb == "keep_reading":
-                codes.append(os.waitstatus_to_exitcode(status))
-            else:
-                helpers[_start({**job, "verb": verb, "brief": brief})] = (verb, brief)
+            if codes[-1]:
+                writers.add(_start({**job, "nonce": next(nonces)}))
         select.select([], [], [], 0.02)
     stop.touch()
-    return codes + [_end(pid) for pid in helpers]
+    return codes + [_end(pid) for pid in (*compactors, reader)]
 
 
 def serve() -> None:

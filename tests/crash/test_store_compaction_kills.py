@@ -206,6 +206,5 @@ def test_kills_at_random_among_writers_and_compactors_lose_and_double_nothing(
 ) -> None:
     finished = run_crowd(server, tmp_path, count=8, runs=200, kills=25, seed=seed)
 
-    # A run whose process died between its end and the word of it is there too.
-    assert finished <= len(Reader(tmp_path / "store").runs()) <= finished + 25
-    assert 0 < finished < 1600
+    # A run whose process died is there too: without its end, or between its end and the word of it.
+    assert 1600 <= finished <= len(Reader(tmp_path / "store").runs()) <= finished + 25

@@ -1,9 +1,10 @@
-"""Whatever is logged, finished, killed, sealed and recovered in any order: a reader sees what a dict remembers."""
+"""Whatever is logged, finished, killed, sealed, recovered, compacted in any order: readers see what a dict saw."""
 
 from __future__ import annotations
 
 import shutil
 import tempfile
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from pytest_mlrun.errors import MetricError, RunClosedError
 from pytest_mlrun.records.run import Artifact, RunEnd, RunRecord, RunStart
 from pytest_mlrun.records.verdict import Verdict
 from pytest_mlrun.store.digest import compute_run_digest
+from pytest_mlrun.store.files import Steps
 from pytest_mlrun.store.layout import LogFiles
 from pytest_mlrun.store.log import Event, encode_event
 from pytest_mlrun.store.reader import Reader
@@ -75,6 +77,34 @@ def read(reader: Reader, run: RunRecord) -> tuple[object, ...]:
 
 
 some = st.integers(0, 9)
+
+DEATHS = (
+    "compact.begin",
+    "install.pts.before-rename",
+    "install.pts.after-rename",
+    "install.seg.before-rename",
+    "install.seg.after-rename",
+    "compact.removed-segment",
+    "compact.removed-series",
+    "clear.removed-segment",
+)
+
+
+class DiedError(Exception):
+    """Stands for the death of a process."""
+
+
+class Dying(Steps):
+    """End the process when a step is reached for the n-th time."""
+
+    def __init__(self, step: str, left: int) -> None:
+        self.step = step
+        self.left = left
+
+    def reach(self, step: str) -> None:
+        self.left -= step == self.step
+        if step == self.step and self.left == 0:
+            raise DiedError
 
 
 def logs(machine: StoreMachine) -> bool:
@@ -157,6 +187,24 @@ class StoreMachine(RuleBasedStateMachine):
         for run_id in process.open_runs:
             self.runs[run_id].status = "orphaned"
         process.open_runs.clear()
+
+    # -- files -----------------------------------------------------------------------------------------------------
+
+    @rule(brief=st.booleans())
+    def compact(self, brief: bool) -> None:
+        done = Store.open(self.store.path).compact(brief=brief)
+        assert done is not None
+        assert done.quarantined == ()
+        assert done.after.segments <= (done.before.segments if brief else 1)
+
+    @rule(step=st.sampled_from(DEATHS), at=st.integers(1, 3))
+    def compact_and_die(self, step: str, at: int) -> None:
+        with suppress(DiedError):
+            Store.open(self.store.path, steps=Dying(step, at)).compact()
+
+    @rule()
+    def put_aside_what_is_damaged(self) -> None:
+        assert self.store.quarantine() == ()
 
     # -- what a run logs -------------------------------------------------------------------------------------------
 
@@ -263,6 +311,7 @@ class StoreMachine(RuleBasedStateMachine):
                 self.dead.append(process)
         if self.dead:
             self.recover()
+        self.compact(brief=False)
         self.nothing_is_damaged()
         self.a_new_reader_sees_the_same()
         assert list((self.store.path / "live").iterdir()) == []

@@ -20,6 +20,7 @@ if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))  # last, so that an installed wheel stays the one that is tested
 
 from benchmarks import collection as collection_benchmark
+from benchmarks import compaction as compaction_benchmark
 from benchmarks import logging as logging_benchmark
 from benchmarks import startup as startup_benchmark
 from benchmarks.comparison import (
@@ -587,3 +588,12 @@ def test_the_report_and_the_figures_come_from_a_process_of_their_own(tmp_path: P
     assert (tracker["name"], tracker["status"], len(tracker["timings"])) == ("floor", "measured", 1)
     (kill,) = tracker["kills"]
     assert (kill["acknowledged"] > 0, kill["kept"]) == (True, 0)
+
+
+def test_the_benchmark_of_compaction_compacts_what_it_wrote(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    json_file = tmp_path / "figures.json"
+
+    assert compaction_benchmark.main(["--runs", "9", "--json", str(json_file)]) == 0
+
+    assert "| segments | 9 | 1 |" in capsys.readouterr().out
+    assert list(json.loads(json_file.read_text(encoding="utf-8"))) == ["machine", "before", "after", "wall_s", "cpu_s"]

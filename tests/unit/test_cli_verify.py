@@ -145,6 +145,41 @@ def test_a_run_shown_out_of_a_damaged_store_may_not_be_the_one_that_was_meant(
     )
 
 
+def test_a_damaged_segment_is_put_aside_when_a_person_asks_for_it(
+    make_run: MakeRun, write_runs: WriteRuns, make_console: MakeConsole
+) -> None:
+    path = write_runs([make_run("kept", started_us=1), make_run("lost", started_us=2)])
+    (segment,) = (path / "seg").iterdir()
+    segment.write_bytes(segment.read_bytes().replace(b"lost", b"lusd"))
+    aside = path / "damaged" / "seg" / segment.name
+    plain, asked, again, listed = (make_console() for _ in range(4))
+
+    codes = [
+        main(["verify"], console=plain),
+        main(["verify", "--quarantine"], console=asked),
+        main(["verify", "--quarantine"], console=again),
+        main(["runs", "--json"], console=listed),
+    ]
+
+    assert codes == [3, 3, 3, 3]
+    hint = "         or put damaged files aside, and keep what is intact: pytest-mlrun verify --quarantine\n"
+    assert _text(plain.out).endswith(hint)
+    assert hint not in _text(asked.out)
+    assert _text(asked.err) == (
+        f"put aside: {aside}\n  was:   {segment}\n  lost:  run 00000002\n"
+        "1 file put aside; what is intact of it stays where it was\n"
+        "  next:  copy the file from a copy of the store to where it was, then remove what was put aside\n"
+    )
+    assert _text(again.err) == "nothing to put aside: every segment and series file is whole\n"
+    assert _text(again.out) == (
+        f"damaged: a damaged segment was put aside: 1 run is lost\n  where: {aside}\n  run:   00000002\n"
+        "1 finding, 1 run touched\n"
+        "  next:  restore the files above from a copy of the store; all other runs stay readable\n"
+        "         whole copies of files put aside belong in seg/ or pts/; then empty damaged/\n"
+    )
+    assert [json.loads(line)["name"] for line in _text(listed.out).splitlines()] == ["kept"]
+
+
 def leave_run(path: Path) -> str:
     """Leave an unfinished run, as a machine does that stops."""
     from pytest_mlrun.store.store import Store
