@@ -13,8 +13,9 @@ from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.run import RECORD_VERSION, RunRecord
 from pytest_mlrun.store.absent import list_absent
 from pytest_mlrun.store.annotations import read_annotations
+from pytest_mlrun.store.collected import Collected, read_collected
 from pytest_mlrun.store.columns import check_bounds
-from pytest_mlrun.store.layout import list_damaged
+from pytest_mlrun.store.merge_objects import ObjectSource
 from pytest_mlrun.store.objects import Objects, Staged
 from pytest_mlrun.store.points import Series
 from pytest_mlrun.store.salvage import is_intact
@@ -59,7 +60,7 @@ class Group:
     series: Callable[[], Rows]
 
 
-class Source(Protocol):
+class Source(ObjectSource, Protocol):
     """What runs are taken from: another store, or a bundle."""
 
     root: Path
@@ -87,20 +88,8 @@ class Source(Protocol):
         """Return the function that gives the digest of the first points of a series."""
         ...
 
-    def digests(self) -> set[str]:
-        """Return the digests of all objects that runs which have ended name."""
-        ...
-
-    def stage(self, digest: str, objects: Objects) -> Staged | None:
-        """Copy an object aside, or None if it is not there or not what its digest says."""
-        ...
-
     def annotations(self) -> Mapping[str, Annotation]:
         """Return what was said about runs later, by id."""
-        ...
-
-    def left_out(self) -> set[str]:
-        """Return the digests of objects that are not there on purpose."""
         ...
 
 
@@ -182,7 +171,8 @@ class StoreSource:
 
     def read_segment(self, segment: Segment, *, without: Collection[str]) -> Group | None:
         """Return the runs of a whole segment but some, or None if it or a series of theirs is not what was written."""
-        if not segment.intact or segment.id in list_damaged(self.root):
+        put_aside = {path.stem for path in (self.root / "damaged").rglob("*")}
+        if not segment.intact or segment.id in put_aside:
             return None
         records = [record for batch in segment.batches for record in decode_runs(batch)]
         records = [record for record in records if record.run_id not in without]
@@ -220,8 +210,12 @@ class StoreSource:
         return read_annotations(self.root)[0]
 
     def left_out(self) -> set[str]:
-        """Return the digests of objects that are not there on purpose."""
+        """Return the digests of objects that were left out when their run came."""
         return list_absent(self.root)
+
+    def collected(self) -> Collected:
+        """Return the objects that were collected there."""
+        return read_collected(self.root)
 
     def _group(self, held: list[tuple[Segment, list[RunRecord]]]) -> Group:
         parts = list(held)

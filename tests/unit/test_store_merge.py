@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -333,3 +334,75 @@ def test_a_store_is_not_merged_with_itself(two: tuple[Store, Store]) -> None:
 
     with pytest.raises(StoreError, match="a store cannot be merged with itself"):
         mine.merge(Store.open(mine.path / ".." / "mine"))
+
+
+def bury(store: Store, digest: str, rule: str, *, time_us: int = 1, number: int = 1) -> Path:
+    """Collect an object, or say that it came back."""
+    store.objects.path(digest).unlink(missing_ok=True)
+    path = store.path / "tombstones" / f"01900000-0000-7000-8000-{number:012x}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"time_us": time_us, "objects": {digest: rule}}))
+    return path
+
+
+def test_a_run_comes_with_the_tombstones_of_what_was_collected(make_store: MakeStore) -> None:
+    mine, theirs = make_store("mine"), make_store("theirs")
+    tombstone = bury(theirs, record(theirs, 1).artifacts[0].digest, "exploratory_days = 90")
+    bury(theirs, "sha256:" + "0" * 64, "exploratory_days = 90", number=2)
+
+    merged = mine.merge(theirs)
+
+    assert (merged.added, merged.lost, merged.objects) == ((run_id(1),), (), 0)
+    assert [path.name for path in (mine.path / "tombstones").iterdir()] == [tombstone.name]
+    assert (mine.path / "tombstones" / tombstone.name).read_bytes() == tombstone.read_bytes()
+    before = picture(mine)
+    mine.merge(theirs)
+    assert picture(mine) == before
+
+
+def test_an_object_that_came_back_and_is_missing_was_not_collected(make_store: MakeStore) -> None:
+    mine, theirs = make_store("mine"), make_store("theirs")
+    digest = record(theirs, 1).artifacts[0].digest
+    bury(theirs, digest, "exploratory_days = 90", time_us=1, number=2)
+    bury(theirs, digest, "restored", time_us=2, number=1)
+
+    merged = mine.merge(theirs)
+
+    assert [lost.reason for lost in merged.lost] == ["its artifact 'model.bin' cannot be read"]
+
+
+def test_what_was_collected_here_comes_back_only_with_a_run_that_wants_it(
+    make_store: MakeStore, tmp_path: Path
+) -> None:
+    mine = make_store("mine")
+    digest = record(mine, 1).artifacts[0].digest
+    shutil.copytree(mine.path, tmp_path / "theirs")
+    theirs = Store.open(tmp_path / "theirs")
+    bury(mine, digest, "exploratory_days = 90")
+
+    assert mine.merge(theirs) == Merged(known=1)
+    writer = theirs.writer(session_id="s")
+    run = begin(writer, 2)
+    writer.artifact(run, Artifact("model.bin", digest, 7))
+    writer.finish(run, PASSED)
+    writer.close()
+    assert mine.merge(theirs) == Merged(added=(run_id(2),), known=1, objects=1, object_bytes=7)
+
+
+def test_the_files_of_a_kept_snapshot_come_with_its_listing(make_store: MakeStore) -> None:
+    mine, theirs = make_store("mine"), make_store("theirs")
+    file, _ = theirs.objects.put_bytes(b"rows")
+    listing = json.dumps({"files": [["a.csv", 4, file.removeprefix("sha256:")]]}).encode()
+    digest, size_bytes = theirs.objects.put_bytes(listing)
+    writer = theirs.writer(session_id="s")
+    run = begin(writer, 1)
+    writer.artifact(run, Artifact("data/a.json", digest, size_bytes, role="snapshot"))
+    writer.finish(run, PASSED)
+    writer.close()
+
+    mine.merge(theirs)
+
+    assert mine.objects.read(file) == b"rows"
+    theirs.objects.path(file).unlink()
+    further = make_store("further")
+    assert [lost.reason for lost in further.merge(theirs).lost] == ["its artifact 'data/a.json' cannot be read"]
