@@ -68,6 +68,7 @@ def merge_into(root: Path, source: Source, *, steps: Steps) -> Merged:
         What was done.
 
     Raises:
+        StoreDamagedError: This store has a segment that cannot be read; nothing was written.
         StoreConflictError: Both have a different record of one run; nothing was written.
         StoreWriteError: The operating system refused; to merge again goes on where this stopped.
     """
@@ -108,7 +109,7 @@ class _Merge:
             known=plan.known,
             under_way=plan.under_way,
             busy=plan.busy,
-            lost=(*self._source.lost, *self._lost),
+            lost=(*plan.hidden, *self._source.lost, *self._lost),
             annotations=annotations,
             objects=self._objects.count,
             object_bytes=self._objects.size_bytes,

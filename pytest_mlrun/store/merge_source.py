@@ -102,9 +102,13 @@ class StoreSource:
         lost: Runs that ``read`` left out.
         segments: Its segments by id.
         damaged: Files that are not as they were written.
+        hidden: Ids of runs that are not shown, because they are not what was recorded.
+        unreadable: A segment that may hold runs nobody can name; empty if there is none.
     """
 
     root: Path
+    hidden: frozenset[str] = frozenset()
+    unreadable: str = ""
     lost: list[Lost] = field(default_factory=list)
     segments: dict[str, Segment] = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
@@ -122,6 +126,9 @@ class StoreSource:
                 )
         self.segments = {segment.id: segment for segment in view.segments}
         self.damaged = tuple(dict.fromkeys(damage.path for damage in view.damaged))
+        self.hidden = frozenset(run_id for damage in view.damaged for run_id in damage.run_ids)
+        broken = [damage.path for damage in view.damaged if damage.message and Path(damage.path).parent.name == "seg"]
+        self.unreadable = broken[0] if broken else ""
         self._live = {run_id: dict(series) for run_id, series in view.live_series.items()}
 
     def heads(self) -> Iterator[Head]:

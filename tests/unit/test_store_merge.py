@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from pytest_mlrun.errors import StoreConflictError, StoreError
+from pytest_mlrun.errors import StoreConflictError, StoreDamagedError, StoreError
 from pytest_mlrun.records.run import Artifact, RunEnd, RunRecord, RunStart
 from pytest_mlrun.store.merge import Merged
 from pytest_mlrun.store.store import Store
@@ -301,17 +301,43 @@ def test_an_object_that_was_lost_here_comes_back_from_a_copy(two: tuple[Store, S
     assert mine.reader().read_artifact(run, "model.bin") == b"model 1"
 
 
-def test_a_segment_that_was_damaged_here_is_made_good_by_a_copy(make_store: MakeStore, tmp_path: Path) -> None:
+def test_a_store_of_which_a_segment_cannot_be_read_takes_nothing_over(make_store: MakeStore, tmp_path: Path) -> None:
     mine = make_store("mine")
     record(mine, 1)
     shutil.copytree(mine.path, tmp_path / "copy")
     (segment,) = (mine.path / "seg").iterdir()
-    segment.write_bytes(segment.read_bytes().replace(b"run-1", b"run-2"))
-    assert mine.reader().runs() == []
+    whole = segment.read_bytes()
+    segment.write_bytes(whole.replace(b"run-1", b"run-2"))
+    before = without_locks(picture(mine))
 
-    mine.merge(Store.open(tmp_path / "copy"))
+    with pytest.raises(StoreDamagedError, match="nothing was taken over: a run that seems to be missing may be in a"):
+        mine.merge(Store.open(tmp_path / "copy"))
 
-    assert content(mine) == content(Store.open(tmp_path / "copy"))
+    assert without_locks(picture(mine)) == before
+    segment.write_bytes(whole)
+    assert mine.merge(Store.open(tmp_path / "copy")) == Merged(known=1)
+
+
+def test_a_run_that_is_damaged_here_is_not_there_twice_when_it_is_mended(make_store: MakeStore) -> None:
+    mine, theirs = make_store("mine"), make_store("theirs")
+    writer = mine.writer(session_id="s")
+    for number in (1, 2):
+        run = begin(writer, number)
+        writer.tags(run, {"stage": f"good-{number}"})
+        writer.finish(run, PASSED)
+    writer._shut()
+    shutil.copytree(mine.path / "live", theirs.path / "live", dirs_exist_ok=True)
+    writer._file_lock.release()
+    theirs.recover()
+    (log,) = (mine.path / "live").glob("*.arrows")
+    log.write_bytes(log.read_bytes().replace(b"good-1", b"evil-1"))
+    mine.recover()
+
+    merged = mine.merge(theirs)
+
+    reason = "here it is not what was recorded; see: pytest-mlrun verify"
+    assert [(lost.run_id, lost.reason) for lost in merged.lost] == [(run_id(1), reason)]
+    assert ([run.run_id for run in mine.reader().runs()], merged.known) == ([run_id(2)], 1)
 
 
 def test_many_small_segments_become_few(make_store: MakeStore) -> None:
