@@ -8,7 +8,7 @@ from heapq import merge
 from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 
-from pytest_mlrun.errors import ArtifactError, StoreDamagedError, StoreFormatError
+from pytest_mlrun.errors import ArtifactError, StoreDamagedError, StoreError, StoreFormatError
 from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.run import RECORD_VERSION, RunRecord
 from pytest_mlrun.store.absent import list_absent
@@ -228,7 +228,10 @@ class StoreSource:
         parts = list(held)
 
         def series() -> Rows:
-            return merge(*(self._series(segment, records) for segment, records in parts), key=_by_run_and_name)
+            try:
+                yield from merge(*(self._series(segment, records) for segment, records in parts), key=_by_run_and_name)
+            except (FileNotFoundError, ValueError) as error:
+                raise self._changed() from error
 
         records = sorted((record for _, part in parts for record in part), key=lambda record: record.run_id)
         return Group(records, series)
@@ -259,7 +262,10 @@ class StoreSource:
             for run_id, series in self._series(segment, records):
                 if missing.get((run_id, series.name)) == compute_series_digest(series):
                     del missing[run_id, series.name]
-        except (FileNotFoundError, ValueError, KeyError):
+        except FileNotFoundError as error:
+            if not (self.root / "seg" / f"{segment.id}.arrow").exists():
+                raise self._changed() from error
+        except (ValueError, KeyError):
             pass  # what was not read stays in ``missing``
         return dict(sorted(missing, reverse=True))
 
@@ -282,6 +288,13 @@ class StoreSource:
                     if found is not None:
                         yield record.run_id, found
                         break
+
+    def _changed(self) -> StoreError:
+        return StoreError(
+            "a store was compacted while it was read",
+            where=str(self.root),
+            next_step="run again: what was taken over so far stays, and is not taken over twice",
+        )
 
     def _path(self, part: str) -> Path:
         return self.root / "pts" / f"{part}.arrow"

@@ -11,6 +11,8 @@ import pytest
 
 from pytest_mlrun.errors import StoreConflictError, StoreDamagedError, StoreError
 from pytest_mlrun.records.run import Artifact, RunEnd, RunRecord, RunStart
+from pytest_mlrun.store.files import Steps
+from pytest_mlrun.store.locks import try_lock
 from pytest_mlrun.store.merge import Merged
 from pytest_mlrun.store.store import Store
 from pytest_mlrun.store.verify import verify_store
@@ -432,3 +434,46 @@ def test_the_files_of_a_kept_snapshot_come_with_its_listing(make_store: MakeStor
     theirs.objects.path(file).unlink()
     further = make_store("further")
     assert [lost.reason for lost in further.merge(theirs).lost] == ["its artifact 'data/a.json' cannot be read"]
+
+
+class At(Steps):
+    """Do something when a step is reached."""
+
+    def __init__(self, step: str, act: Callable[[], object]) -> None:
+        self._step, self._act = step, act
+
+    def reach(self, step: str) -> None:
+        if step == self._step:
+            self._act()
+
+
+def test_neither_a_collection_nor_a_compaction_nor_another_merge_runs_beside_a_merge(two: tuple[Store, Store]) -> None:
+    mine, theirs = two
+    found: list[object] = []
+    names = ("gc.lock", "compact.lock")
+    steps = At("merge.object", lambda: found.extend(try_lock(mine.path / name) for name in names))
+
+    Store.open(mine.path, steps=steps).merge(theirs)
+
+    assert found == [None, None]
+    for name in names:
+        lock = try_lock(mine.path / name)
+        assert lock is not None
+        lock.release()
+
+
+def test_a_store_that_is_compacted_while_it_is_read_asks_to_merge_again(two: tuple[Store, Store]) -> None:
+    mine, theirs = two
+
+    def compact() -> None:
+        for path in [*(theirs.path / "seg").iterdir(), *(theirs.path / "pts").iterdir()]:
+            shutil.move(path, theirs.path / f"away-{path.parent.name}-{path.name}")
+
+    with pytest.raises(StoreError, match="a store was compacted while it was read"):
+        Store.open(mine.path, steps=At("merge.locked", compact)).merge(theirs)
+
+    assert [run.run_id for run in mine.reader().runs()] == [run_id(1)]
+    for path in theirs.path.glob("away-*"):
+        _, folder, name = path.name.split("-", 2)
+        shutil.move(path, theirs.path / folder / name)
+    assert mine.merge(theirs).added == (run_id(2),)
