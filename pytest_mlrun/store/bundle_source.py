@@ -11,7 +11,8 @@ from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.bundle import Bundle
 from pytest_mlrun.store.collected import Collected
 from pytest_mlrun.store.merge_objects import list_kept_files
-from pytest_mlrun.store.merge_source import Group, Head, Lost, Rows, digest_of_first
+from pytest_mlrun.store.merge_offer import Group, Head, Lost, Rows
+from pytest_mlrun.store.merge_source import digest_of_first
 from pytest_mlrun.store.objects import Objects, Staged
 
 

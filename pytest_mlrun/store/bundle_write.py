@@ -16,7 +16,8 @@ from pytest_mlrun.store.bundle import lay_out
 from pytest_mlrun.store.bundle_form import MOST_BYTES, pack
 from pytest_mlrun.store.collected import read_collected
 from pytest_mlrun.store.digest import series_bytes
-from pytest_mlrun.store.merge_source import Group, StoreSource
+from pytest_mlrun.store.merge_offer import Group
+from pytest_mlrun.store.merge_source import StoreSource
 from pytest_mlrun.store.objects import Objects
 
 Choice = Literal["small", "all", "none"]

@@ -18,8 +18,9 @@ from pytest_mlrun.store.files import Steps, aside, install, publish, remove
 from pytest_mlrun.store.layout import LogFiles, list_segments
 from pytest_mlrun.store.locks import hold
 from pytest_mlrun.store.merge_objects import ObjectCopier
+from pytest_mlrun.store.merge_offer import Group, Lost, Rows, Source
 from pytest_mlrun.store.merge_plan import Plan, make_plan
-from pytest_mlrun.store.merge_source import Group, Lost, Rows, Source, StoreSource
+from pytest_mlrun.store.merge_source import StoreSource
 from pytest_mlrun.store.segment import write_segment
 from pytest_mlrun.store.series import write_series
 

@@ -8,8 +8,9 @@ from typing import Final
 
 from pytest_mlrun.errors import StoreConflictError, StoreDamagedError
 from pytest_mlrun.records.annotation import Annotation
+from pytest_mlrun.store.merge_offer import Head, Lost, Source
 from pytest_mlrun.store.merge_rule import ConflictError, choose
-from pytest_mlrun.store.merge_source import Head, Lost, Source, StoreSource
+from pytest_mlrun.store.merge_source import StoreSource
 
 _NAMED: Final = 10
 

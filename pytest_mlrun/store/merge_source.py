@@ -1,4 +1,4 @@
-"""Read what a store offers to a merge: heads of runs first, then whole runs, each held to its digests."""
+"""Offer the runs of a store to a merge: heads first, then whole runs, each held to its digests."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import merge
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
 from pytest_mlrun.errors import ArtifactError, StoreDamagedError, StoreError, StoreFormatError
 from pytest_mlrun.records.annotation import Annotation
@@ -15,7 +15,7 @@ from pytest_mlrun.store.absent import list_absent
 from pytest_mlrun.store.annotations import read_annotations
 from pytest_mlrun.store.collected import Collected, read_collected
 from pytest_mlrun.store.columns import check_bounds
-from pytest_mlrun.store.merge_objects import ObjectSource
+from pytest_mlrun.store.merge_offer import Group, Head, Lost, Rows
 from pytest_mlrun.store.objects import Objects, Staged
 from pytest_mlrun.store.points import Series
 from pytest_mlrun.store.salvage import is_intact
@@ -27,70 +27,6 @@ _MOST_RUNS: Final = 8192
 _MOST_FILES: Final = 128
 _FEW: Final = 20
 """One series is looked up faster than a whole file is read if fewer than one run in so many is wanted."""
-
-Rows = Iterator[tuple[str, Series]]
-
-
-class Head(NamedTuple):
-    """The least that a merge must know of a run."""
-
-    run_id: str
-    digest: str
-    status: str
-    place: str
-
-
-class Lost(NamedTuple):
-    """A run that cannot be taken over, and why."""
-
-    run_id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Whole runs, for one segment.
-
-    Attributes:
-        records: Sorted by run id.
-        series: Reads their series, by run id and name.
-    """
-
-    records: list[RunRecord]
-    series: Callable[[], Rows]
-
-
-class Source(ObjectSource, Protocol):
-    """What runs are taken from: another store, or a bundle."""
-
-    root: Path
-    """Where it lies."""
-
-    lost: list[Lost]
-    """Runs that ``read`` left out."""
-
-    damaged: tuple[str, ...]
-    """Files that are not as they were written."""
-
-    def heads(self) -> Iterator[Head]:
-        """Return the head of every run."""
-        ...
-
-    def read(self, wanted: Collection[str]) -> Iterator[Group]:
-        """Return runs whose record and series hold their digests."""
-        ...
-
-    def find(self, run_id: str) -> RunRecord:
-        """Return the record of a run that ``heads`` named."""
-        ...
-
-    def first_points(self, record: RunRecord) -> Callable[[str, int], str]:
-        """Return the function that gives the digest of the first points of a series."""
-        ...
-
-    def annotations(self) -> Mapping[str, Annotation]:
-        """Return what was said about runs later, by id."""
-        ...
 
 
 @dataclass(slots=True)
