@@ -342,9 +342,10 @@ def test_a_run_that_is_damaged_here_is_not_there_twice_when_it_is_mended(make_st
     assert ([run.run_id for run in mine.reader().runs()], merged.known) == ([run_id(2)], 1)
 
 
-def test_many_small_segments_become_few(make_store: MakeStore) -> None:
+def test_many_small_segments_become_few(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_mlrun.store.merge_source._MOST_FILES", 6)
     mine, theirs = make_store("mine"), make_store("theirs")
-    for number in range(150):
+    for number in range(9):
         writer = theirs.writer(session_id="s")
         run = begin(writer, number)
         log(writer, run, number / 7)
@@ -353,7 +354,7 @@ def test_many_small_segments_become_few(make_store: MakeStore) -> None:
 
     merged = mine.merge(theirs)
 
-    assert (len(merged.added), len(list((mine.path / "seg").iterdir()))) == (150, 2)
+    assert (len(merged.added), len(list((mine.path / "seg").iterdir()))) == (9, 2)
     assert content(mine) == content(theirs)
 
 
