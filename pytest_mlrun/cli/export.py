@@ -44,8 +44,9 @@ def _write(bundle: Bundle, args: argparse.Namespace, console: Console) -> None:
         return
     console.write(clean_text(f"{row.short_id}  {name_of(row)}  {args.output}  {show_size(bundle.size_bytes)}"))
     sizes = {artifact.name: artifact.size_bytes for artifact in row.artifacts}
+    width = max(map(len, sizes), default=0)
     for title, names in (("with", bundle.artifacts), ("left out", bundle.left_out)):
         for name in names:
-            console.write(clean_text(f"  {title:8}  {name}  {show_size(sizes[name])}"))
+            console.write(clean_text(f"  {title:8}  {name:{width}}  {show_size(sizes[name]):>7}"))
     if bundle.left_out:
         console.note("to take them too: --artifact NAME or --all-artifacts")

@@ -16,7 +16,6 @@ from pytest_mlrun.store.digest import canonical_text
 from pytest_mlrun.store.schema import ARTIFACT_FIELDS, GATE_FIELDS, RUN_FIELDS, Fields, Kind
 
 _FORM: Final = "mlrun-run-1"
-_NULL: Final = ["n"]
 _RUN_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MOST_DIGITS: Final = 20
 
@@ -91,7 +90,7 @@ def _bool(value: object) -> bool:
 
 
 def _optional(read: Callable[[object], object]) -> Callable[[object], object]:
-    return lambda value: None if value == _NULL else read(value)
+    return lambda value: None if value == ["n"] else read(value)
 
 
 _READ: Final[Mapping[Kind, Callable[[object], object]]] = {

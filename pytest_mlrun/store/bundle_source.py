@@ -9,7 +9,10 @@ from pathlib import Path
 from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.bundle import Bundle
-from pytest_mlrun.store.merge_source import Group, Head, Lost, Rows, digest_of_first
+from pytest_mlrun.store.collected import Collected
+from pytest_mlrun.store.merge_objects import list_kept_files
+from pytest_mlrun.store.merge_offer import Group, Head, Lost, Rows
+from pytest_mlrun.store.merge_source import digest_of_first
 from pytest_mlrun.store.objects import Objects, Staged
 
 
@@ -67,9 +70,19 @@ class BundleSource:
         return {event.annotation_id: event for event in self.bundle.annotations}
 
     def left_out(self) -> set[str]:
-        """Return the digests of objects that were left out."""
+        """Return the digests of objects that were left out, the files of kept snapshots among them."""
         held = set(self.bundle.artifacts)
-        return {artifact.digest for artifact in self.bundle.row.artifacts if artifact.name not in held}
+        files = [
+            digest
+            for artifact in self.bundle.row.artifacts
+            if artifact.role == "snapshot" and artifact.name in held
+            for digest in list_kept_files(self.bundle.read_artifact(artifact.name))
+        ]
+        return {artifact.digest for artifact in self.bundle.row.artifacts if artifact.name not in held} | set(files)
+
+    def collected(self) -> Collected:
+        """Return nothing: a bundle does not say why something was left out."""
+        return Collected()
 
     def _series(self) -> Rows:
         row = self.bundle.row

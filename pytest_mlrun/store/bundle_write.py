@@ -14,8 +14,10 @@ from pytest_mlrun.store.absent import list_absent
 from pytest_mlrun.store.annotations import encode
 from pytest_mlrun.store.bundle import lay_out
 from pytest_mlrun.store.bundle_form import MOST_BYTES, pack
+from pytest_mlrun.store.collected import read_collected
 from pytest_mlrun.store.digest import series_bytes
-from pytest_mlrun.store.merge_source import Group, StoreSource
+from pytest_mlrun.store.merge_offer import Group
+from pytest_mlrun.store.merge_source import StoreSource
 from pytest_mlrun.store.objects import Objects
 
 Choice = Literal["small", "all", "none"]
@@ -87,8 +89,8 @@ def _read_run(source: StoreSource, run_id: str) -> Group:
 
 
 def _absent(root: Path, row: RunRecord) -> set[str]:
-    left_out, objects = list_absent(root), Objects(root)
-    return {item.digest for item in row.artifacts if item.digest in left_out and item.digest not in objects}
+    gone, objects = list_absent(root) | read_collected(root).digests, Objects(root)
+    return {item.digest for item in row.artifacts if item.digest in gone and item.digest not in objects}
 
 
 def _choose(row: RunRecord, choice: Choice, also: Sequence[str], *, absent: set[str]) -> list[Artifact]:

@@ -13,14 +13,14 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.store.absent import list_absent, mark_absent
 from pytest_mlrun.store.annotations import encode, path_of
 from pytest_mlrun.store.files import Steps, aside, install, publish, remove
 from pytest_mlrun.store.layout import LogFiles, list_segments
 from pytest_mlrun.store.locks import hold
+from pytest_mlrun.store.merge_objects import ObjectCopier
+from pytest_mlrun.store.merge_offer import Group, Lost, Rows, Source
 from pytest_mlrun.store.merge_plan import Plan, make_plan
-from pytest_mlrun.store.merge_source import Group, Lost, Rows, Source, StoreSource
-from pytest_mlrun.store.objects import Objects
+from pytest_mlrun.store.merge_source import StoreSource
 from pytest_mlrun.store.segment import write_segment
 from pytest_mlrun.store.series import write_series
 
@@ -69,6 +69,7 @@ def merge_into(root: Path, source: Source, *, steps: Steps) -> Merged:
         What was done.
 
     Raises:
+        StoreDamagedError: This store has a segment that cannot be read; nothing was written.
         StoreConflictError: Both have a different record of one run; nothing was written.
         StoreWriteError: The operating system refused; to merge again goes on where this stopped.
     """
@@ -89,6 +90,7 @@ class _Merge:
         self._source = source
         self._steps = steps
         self._mine = StoreSource(root)
+        self._objects = ObjectCopier(root, source, steps=steps)
         self._lost: list[Lost] = []
         self._added: list[str] = []
         self._superseded: list[str] = []
@@ -96,44 +98,24 @@ class _Merge:
     def run(self) -> Merged:
         plan = make_plan(self._mine, self._source)
         # An object nobody names yet is only waste, and a tag can wait for its run; a run cannot wait for its objects.
-        copied, size_bytes, unread = self._copy_objects()
+        self._objects.restore()
         annotations = self._copy_annotations(plan)
         for group in self._source.read(plan.missing):
-            self._add(self._without(group, unread))
+            self._add(self._with_objects(group))
         for place in sorted(set(plan.superseding.values())):
-            self._supersede(place, [run_id for run_id, at in plan.superseding.items() if at == place], unread)
+            self._supersede(place, [run_id for run_id, at in plan.superseding.items() if at == place])
         return Merged(
             added=tuple(self._added),
             superseded=tuple(self._superseded),
             known=plan.known,
             under_way=plan.under_way,
             busy=plan.busy,
-            lost=(*self._source.lost, *self._lost),
+            lost=(*plan.hidden, *self._source.lost, *self._lost),
             annotations=annotations,
-            objects=copied,
-            object_bytes=size_bytes,
+            objects=self._objects.count,
+            object_bytes=self._objects.size_bytes,
             damaged=self._source.damaged,
         )
-
-    def _copy_objects(self) -> tuple[int, int, set[str]]:
-        objects = Objects(self._root)
-        copied = size_bytes = 0
-        left_out = self._source.left_out() | list_absent(self._root)
-        absent: set[str] = set()
-        unread: set[str] = set()
-        for digest in sorted(self._source.digests()):
-            if digest in objects:
-                continue
-            staged = self._source.stage(digest, objects)
-            if staged is None:
-                (absent if digest in left_out else unread).add(digest)
-                continue
-            objects.publish(staged)
-            self._steps.reach("merge.object")
-            copied += 1
-            size_bytes += staged.size_bytes
-        mark_absent(self._root, absent, steps=self._steps)
-        return copied, size_bytes, unread
 
     def _copy_annotations(self, plan: Plan) -> int:
         for event in plan.annotations:
@@ -146,15 +128,12 @@ class _Merge:
             publish(target, write, temporary=self._root / "tmp" / target.name, steps=self._steps)
         return len(plan.annotations)
 
-    def _without(self, group: Group, unread: set[str]) -> Group:
-        """Leave out the runs of which an object could be found nowhere."""
-        lost = {
-            record.run_id: artifact.name
-            for record in group.records
-            for artifact in record.artifacts
-            if artifact.digest in unread
-        }
+    def _with_objects(self, group: Group) -> Group:
+        """Copy the objects of runs, and leave out the runs of which one can be read nowhere."""
+        found = {record.run_id: self._objects.find_lost(record) for record in group.records}
+        lost = {run_id: name for run_id, name in found.items() if name}
         self._lost += [Lost(run_id, f"its artifact {name!r} cannot be read") for run_id, name in lost.items()]
+        self._objects.remember()
         return Group(
             [record for record in group.records if record.run_id not in lost],
             lambda: (row for row in group.series() if row[0] not in lost),
@@ -165,9 +144,9 @@ class _Merge:
             self._publish(group.records, group.series, replaces=())
             self._added += [record.run_id for record in group.records]
 
-    def _supersede(self, place: str, run_ids: list[str], unread: set[str]) -> None:
+    def _supersede(self, place: str, run_ids: list[str]) -> None:
         """Write a segment anew, with whole runs where it has their beginnings."""
-        groups = [self._without(group, unread) for group in self._source.read(run_ids)]
+        groups = [self._with_objects(group) for group in self._source.read(run_ids)]
         whole = [record for group in groups for record in group.records]
         segment = self._mine.segments[place]
         if not whole:

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from pytest_mlrun.errors import StoreConflictError
+from pytest_mlrun.errors import StoreConflictError, StoreDamagedError
 from pytest_mlrun.records.annotation import Annotation
+from pytest_mlrun.store.merge_offer import Head, Lost, Source
 from pytest_mlrun.store.merge_rule import ConflictError, choose
-from pytest_mlrun.store.merge_source import Head, Source, StoreSource
+from pytest_mlrun.store.merge_source import StoreSource
 
 _NAMED: Final = 10
 
@@ -24,6 +25,7 @@ class Plan:
         known: Number of runs that are here already.
         under_way: Ids of runs that have not ended there, and are not here.
         busy: Ids of runs that have ended there, and not here.
+        hidden: Runs that are damaged here.
         annotations: Events that are not here.
     """
 
@@ -32,6 +34,7 @@ class Plan:
     known: int = 0
     under_way: tuple[str, ...] = ()
     busy: tuple[str, ...] = ()
+    hidden: tuple[Lost, ...] = ()
     annotations: tuple[Annotation, ...] = ()
 
 
@@ -46,17 +49,28 @@ def make_plan(mine: StoreSource, theirs: Source) -> Plan:
         The plan.
 
     Raises:
+        StoreDamagedError: What is missing here may be in a segment that cannot be read.
         StoreConflictError: A run or an annotation is different in both, and neither is the beginning of the other.
     """
+    if mine.unreadable:
+        raise StoreDamagedError(
+            "nothing was taken over: a run that seems to be missing may be in a damaged file here",
+            where=mine.unreadable,
+            next_step="restore the file from a copy of the store; see what else is damaged: pytest-mlrun verify",
+        )
     here = {head.run_id: head for head in mine.heads()}
     plan = Plan()
     under_way: list[str] = []
     busy: list[str] = []
+    hidden: list[Lost] = []
     conflicts: list[str] = []
     for head in theirs.heads():
         known = here.get(head.run_id)
         if _is_under_way(head):
             under_way += [head.run_id] if known is None else []
+        elif head.run_id in mine.hidden:
+            # Where it lies it may be seen again one day: it would be there twice.
+            hidden.append(Lost(head.run_id, "here it is not what was recorded; see: pytest-mlrun verify"))
         elif known is None:
             plan.missing.add(head.run_id)
         elif known.digest == head.digest:
@@ -65,7 +79,7 @@ def make_plan(mine: StoreSource, theirs: Source) -> Plan:
             busy.append(head.run_id)
         else:
             conflicts += _compare(plan, mine, theirs, known)
-    plan.under_way, plan.busy = tuple(under_way), tuple(busy)
+    plan.under_way, plan.busy, plan.hidden = tuple(under_way), tuple(busy), tuple(hidden)
     conflicts += _compare_annotations(plan, mine, theirs)
     if conflicts:
         raise _refuse(conflicts, theirs)

@@ -1,4 +1,4 @@
-"""Read what a store offers to a merge: heads of runs first, then whole runs, each held to its digests."""
+"""Offer the runs of a store to a merge: heads first, then whole runs, each held to its digests."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from heapq import merge
 from pathlib import Path
-from typing import Final, NamedTuple, Protocol
+from typing import Final
 
-from pytest_mlrun.errors import ArtifactError, StoreDamagedError, StoreFormatError
+from pytest_mlrun.errors import ArtifactError, StoreDamagedError, StoreError, StoreFormatError
 from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.run import RECORD_VERSION, RunRecord
 from pytest_mlrun.store.absent import list_absent
 from pytest_mlrun.store.annotations import read_annotations
+from pytest_mlrun.store.collected import Collected, read_collected
 from pytest_mlrun.store.columns import check_bounds
-from pytest_mlrun.store.layout import list_damaged
+from pytest_mlrun.store.merge_offer import Group, Head, Lost, Rows
 from pytest_mlrun.store.objects import Objects, Staged
 from pytest_mlrun.store.points import Series
 from pytest_mlrun.store.salvage import is_intact
@@ -27,82 +28,6 @@ _MOST_FILES: Final = 128
 _FEW: Final = 20
 """One series is looked up faster than a whole file is read if fewer than one run in so many is wanted."""
 
-Rows = Iterator[tuple[str, Series]]
-
-
-class Head(NamedTuple):
-    """The least that a merge must know of a run."""
-
-    run_id: str
-    digest: str
-    status: str
-    place: str
-
-
-class Lost(NamedTuple):
-    """A run that cannot be taken over, and why."""
-
-    run_id: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
-class Group:
-    """Whole runs, for one segment.
-
-    Attributes:
-        records: Sorted by run id.
-        series: Reads their series, by run id and name.
-    """
-
-    records: list[RunRecord]
-    series: Callable[[], Rows]
-
-
-class Source(Protocol):
-    """What runs are taken from: another store, or a bundle."""
-
-    root: Path
-    """Where it lies."""
-
-    lost: list[Lost]
-    """Runs that ``read`` left out."""
-
-    damaged: tuple[str, ...]
-    """Files that are not as they were written."""
-
-    def heads(self) -> Iterator[Head]:
-        """Return the head of every run."""
-        ...
-
-    def read(self, wanted: Collection[str]) -> Iterator[Group]:
-        """Return runs whose record and series hold their digests."""
-        ...
-
-    def find(self, run_id: str) -> RunRecord:
-        """Return the record of a run that ``heads`` named."""
-        ...
-
-    def first_points(self, record: RunRecord) -> Callable[[str, int], str]:
-        """Return the function that gives the digest of the first points of a series."""
-        ...
-
-    def digests(self) -> set[str]:
-        """Return the digests of all objects that runs which have ended name."""
-        ...
-
-    def stage(self, digest: str, objects: Objects) -> Staged | None:
-        """Copy an object aside, or None if it is not there or not what its digest says."""
-        ...
-
-    def annotations(self) -> Mapping[str, Annotation]:
-        """Return what was said about runs later, by id."""
-        ...
-
-    def left_out(self) -> set[str]:
-        """Return the digests of objects that are not there on purpose."""
-        ...
-
 
 @dataclass(slots=True)
 class StoreSource:
@@ -113,9 +38,13 @@ class StoreSource:
         lost: Runs that ``read`` left out.
         segments: Its segments by id.
         damaged: Files that are not as they were written.
+        hidden: Ids of runs that are not shown, because they are not what was recorded.
+        unreadable: A segment that may hold runs nobody can name; empty if there is none.
     """
 
     root: Path
+    hidden: frozenset[str] = frozenset()
+    unreadable: str = ""
     lost: list[Lost] = field(default_factory=list)
     segments: dict[str, Segment] = field(default_factory=dict)
     damaged: tuple[str, ...] = ()
@@ -133,6 +62,9 @@ class StoreSource:
                 )
         self.segments = {segment.id: segment for segment in view.segments}
         self.damaged = tuple(dict.fromkeys(damage.path for damage in view.damaged))
+        self.hidden = frozenset(run_id for damage in view.damaged for run_id in damage.run_ids)
+        broken = [damage.path for damage in view.damaged if damage.message and Path(damage.path).parent.name == "seg"]
+        self.unreadable = broken[0] if broken else ""
         self._live = {run_id: dict(series) for run_id, series in view.live_series.items()}
 
     def heads(self) -> Iterator[Head]:
@@ -182,7 +114,8 @@ class StoreSource:
 
     def read_segment(self, segment: Segment, *, without: Collection[str]) -> Group | None:
         """Return the runs of a whole segment but some, or None if it or a series of theirs is not what was written."""
-        if not segment.intact or segment.id in list_damaged(self.root):
+        put_aside = {path.stem for path in (self.root / "damaged").rglob("*")}
+        if not segment.intact or segment.id in put_aside:
             return None
         records = [record for batch in segment.batches for record in decode_runs(batch)]
         records = [record for record in records if record.run_id not in without]
@@ -220,14 +153,21 @@ class StoreSource:
         return read_annotations(self.root)[0]
 
     def left_out(self) -> set[str]:
-        """Return the digests of objects that are not there on purpose."""
+        """Return the digests of objects that were left out when their run came."""
         return list_absent(self.root)
+
+    def collected(self) -> Collected:
+        """Return the objects that were collected there."""
+        return read_collected(self.root)
 
     def _group(self, held: list[tuple[Segment, list[RunRecord]]]) -> Group:
         parts = list(held)
 
         def series() -> Rows:
-            return merge(*(self._series(segment, records) for segment, records in parts), key=_by_run_and_name)
+            try:
+                yield from merge(*(self._series(segment, records) for segment, records in parts), key=_by_run_and_name)
+            except (FileNotFoundError, ValueError) as error:
+                raise self._changed() from error
 
         records = sorted((record for _, part in parts for record in part), key=lambda record: record.run_id)
         return Group(records, series)
@@ -258,7 +198,10 @@ class StoreSource:
             for run_id, series in self._series(segment, records):
                 if missing.get((run_id, series.name)) == compute_series_digest(series):
                     del missing[run_id, series.name]
-        except (FileNotFoundError, ValueError, KeyError):
+        except FileNotFoundError as error:
+            if not (self.root / "seg" / f"{segment.id}.arrow").exists():
+                raise self._changed() from error
+        except (ValueError, KeyError):
             pass  # what was not read stays in ``missing``
         return dict(sorted(missing, reverse=True))
 
@@ -281,6 +224,13 @@ class StoreSource:
                     if found is not None:
                         yield record.run_id, found
                         break
+
+    def _changed(self) -> StoreError:
+        return StoreError(
+            "a store was compacted while it was read",
+            where=str(self.root),
+            next_step="run again: what was taken over so far stays, and is not taken over twice",
+        )
 
     def _path(self, part: str) -> Path:
         return self.root / "pts" / f"{part}.arrow"

@@ -161,6 +161,7 @@ class Store:
 
         Raises:
             StoreError: It is this store.
+            StoreDamagedError: This store has a segment that cannot be read; nothing was written.
             StoreConflictError: Both have a different record of one run; nothing was written.
             StoreWriteError: This store cannot be written; merging again goes on where it stopped.
         """

@@ -148,7 +148,7 @@ class MergeMachine(RuleBasedStateMachine):
 
 
 def test_stores_merged_in_any_order_hold_equal_sets() -> None:
-    run_state_machine_as_test(MergeMachine, settings=settings(max_examples=8, stateful_step_count=12, deadline=None))
+    run_state_machine_as_test(MergeMachine, settings=settings(max_examples=6, stateful_step_count=12, deadline=None))
 
 
 @pytest.mark.slow

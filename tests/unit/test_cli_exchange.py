@@ -145,7 +145,7 @@ def test_an_export_says_what_is_in_the_file_and_an_import_what_came(store: Path,
     first = f"00000001  a  a.mlrun  {(tmp_path / 'a.mlrun').stat().st_size / 1000:.2f} kB"
     assert exported == (
         0,
-        f"{first}\n  with      labels/val.arrow  1.5 kB\n  left out  model.skops  5 B\n",
+        f"{first}\n  with      labels/val.arrow   1.5 kB\n  left out  model.skops           5 B\n",
         "to take them too: --artifact NAME or --all-artifacts\n",
     )
     assert verified == (0, "every digest holds: 00000001  a, 1 series, 1 of 2 artifacts in a.mlrun\n", "")

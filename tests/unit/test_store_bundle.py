@@ -16,6 +16,7 @@ import pytest
 from pytest_mlrun.errors import (
     ArtifactError,
     MetricError,
+    MlrunError,
     RunNotFoundError,
     StoreConflictError,
     StoreDamagedError,
@@ -117,6 +118,21 @@ def test_the_artifacts_that_were_chosen_are_in_it(
     export_run(store.path, RUN, target, choice=choice, also=also)  # type: ignore[arg-type]
 
     assert open_bundle(target).left_out == left_out
+
+
+def test_what_was_collected_is_left_out_and_asked_for_by_name_it_is_an_error(store: Store, tmp_path: Path) -> None:
+    digest = {artifact.name: artifact.digest for artifact in row_of(store).artifacts}["notes.txt"]
+    store.objects.path(digest).unlink()
+    (store.path / "tombstones").mkdir()
+    tombstone = {"time_us": 1, "objects": {digest: "exploratory_days = 90"}}
+    (store.path / "tombstones" / f"{EVENT}.json").write_text(json.dumps(tombstone))
+    target = tmp_path / "x.mlrun"
+
+    export_run(store.path, RUN, target)
+
+    assert "notes.txt" in open_bundle(target).left_out
+    with pytest.raises(MlrunError):
+        export_run(store.path, RUN, target, also=("notes.txt",))
 
 
 def test_the_same_run_gives_the_same_bytes_from_wherever_it_lies(store: Store, file: Path, tmp_path: Path) -> None:

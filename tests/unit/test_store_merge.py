@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from pytest_mlrun.errors import StoreConflictError, StoreError
+from pytest_mlrun.errors import StoreConflictError, StoreDamagedError, StoreError
 from pytest_mlrun.records.run import Artifact, RunEnd, RunRecord, RunStart
+from pytest_mlrun.store.files import Steps
+from pytest_mlrun.store.locks import try_lock
 from pytest_mlrun.store.merge import Merged
 from pytest_mlrun.store.store import Store
 from pytest_mlrun.store.verify import verify_store
@@ -300,22 +303,49 @@ def test_an_object_that_was_lost_here_comes_back_from_a_copy(two: tuple[Store, S
     assert mine.reader().read_artifact(run, "model.bin") == b"model 1"
 
 
-def test_a_segment_that_was_damaged_here_is_made_good_by_a_copy(make_store: MakeStore, tmp_path: Path) -> None:
+def test_a_store_of_which_a_segment_cannot_be_read_takes_nothing_over(make_store: MakeStore, tmp_path: Path) -> None:
     mine = make_store("mine")
     record(mine, 1)
     shutil.copytree(mine.path, tmp_path / "copy")
     (segment,) = (mine.path / "seg").iterdir()
-    segment.write_bytes(segment.read_bytes().replace(b"run-1", b"run-2"))
-    assert mine.reader().runs() == []
+    whole = segment.read_bytes()
+    segment.write_bytes(whole.replace(b"run-1", b"run-2"))
+    before = without_locks(picture(mine))
 
-    mine.merge(Store.open(tmp_path / "copy"))
+    with pytest.raises(StoreDamagedError, match="nothing was taken over: a run that seems to be missing may be in a"):
+        mine.merge(Store.open(tmp_path / "copy"))
 
-    assert content(mine) == content(Store.open(tmp_path / "copy"))
+    assert without_locks(picture(mine)) == before
+    segment.write_bytes(whole)
+    assert mine.merge(Store.open(tmp_path / "copy")) == Merged(known=1)
 
 
-def test_many_small_segments_become_few(make_store: MakeStore) -> None:
+def test_a_run_that_is_damaged_here_is_not_there_twice_when_it_is_mended(make_store: MakeStore) -> None:
     mine, theirs = make_store("mine"), make_store("theirs")
-    for number in range(150):
+    writer = mine.writer(session_id="s")
+    for number in (1, 2):
+        run = begin(writer, number)
+        writer.tags(run, {"stage": f"good-{number}"})
+        writer.finish(run, PASSED)
+    writer._shut()
+    shutil.copytree(mine.path / "live", theirs.path / "live", dirs_exist_ok=True)
+    writer._file_lock.release()
+    theirs.recover()
+    (log,) = (mine.path / "live").glob("*.arrows")
+    log.write_bytes(log.read_bytes().replace(b"good-1", b"evil-1"))
+    mine.recover()
+
+    merged = mine.merge(theirs)
+
+    reason = "here it is not what was recorded; see: pytest-mlrun verify"
+    assert [(lost.run_id, lost.reason) for lost in merged.lost] == [(run_id(1), reason)]
+    assert ([run.run_id for run in mine.reader().runs()], merged.known) == ([run_id(2)], 1)
+
+
+def test_many_small_segments_become_few(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("pytest_mlrun.store.merge_source._MOST_FILES", 6)
+    mine, theirs = make_store("mine"), make_store("theirs")
+    for number in range(9):
         writer = theirs.writer(session_id="s")
         run = begin(writer, number)
         log(writer, run, number / 7)
@@ -324,7 +354,7 @@ def test_many_small_segments_become_few(make_store: MakeStore) -> None:
 
     merged = mine.merge(theirs)
 
-    assert (len(merged.added), len(list((mine.path / "seg").iterdir()))) == (150, 2)
+    assert (len(merged.added), len(list((mine.path / "seg").iterdir()))) == (9, 2)
     assert content(mine) == content(theirs)
 
 
@@ -333,3 +363,118 @@ def test_a_store_is_not_merged_with_itself(two: tuple[Store, Store]) -> None:
 
     with pytest.raises(StoreError, match="a store cannot be merged with itself"):
         mine.merge(Store.open(mine.path / ".." / "mine"))
+
+
+def bury(store: Store, digest: str, rule: str, *, time_us: int = 1, number: int = 1) -> Path:
+    """Collect an object, or say that it came back."""
+    store.objects.path(digest).unlink(missing_ok=True)
+    path = store.path / "tombstones" / f"01900000-0000-7000-8000-{number:012x}.json"
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(json.dumps({"time_us": time_us, "objects": {digest: rule}}))
+    return path
+
+
+def test_a_run_comes_with_the_tombstones_of_what_was_collected(make_store: MakeStore) -> None:
+    mine, theirs = make_store("mine"), make_store("theirs")
+    tombstone = bury(theirs, record(theirs, 1).artifacts[0].digest, "exploratory_days = 90")
+    bury(theirs, "sha256:" + "0" * 64, "exploratory_days = 90", number=2)
+
+    merged = mine.merge(theirs)
+
+    assert (merged.added, merged.lost, merged.objects) == ((run_id(1),), (), 0)
+    assert [path.name for path in (mine.path / "tombstones").iterdir()] == [tombstone.name]
+    assert (mine.path / "tombstones" / tombstone.name).read_bytes() == tombstone.read_bytes()
+    before = picture(mine)
+    mine.merge(theirs)
+    assert picture(mine) == before
+
+
+def test_an_object_that_came_back_and_is_missing_was_not_collected(make_store: MakeStore) -> None:
+    mine, theirs = make_store("mine"), make_store("theirs")
+    digest = record(theirs, 1).artifacts[0].digest
+    bury(theirs, digest, "exploratory_days = 90", time_us=1, number=2)
+    bury(theirs, digest, "restored", time_us=2, number=1)
+
+    merged = mine.merge(theirs)
+
+    assert [lost.reason for lost in merged.lost] == ["its artifact 'model.bin' cannot be read"]
+
+
+def test_what_was_collected_here_comes_back_only_with_a_run_that_wants_it(
+    make_store: MakeStore, tmp_path: Path
+) -> None:
+    mine = make_store("mine")
+    digest = record(mine, 1).artifacts[0].digest
+    shutil.copytree(mine.path, tmp_path / "theirs")
+    theirs = Store.open(tmp_path / "theirs")
+    bury(mine, digest, "exploratory_days = 90")
+
+    assert mine.merge(theirs) == Merged(known=1)
+    writer = theirs.writer(session_id="s")
+    run = begin(writer, 2)
+    writer.artifact(run, Artifact("model.bin", digest, 7))
+    writer.finish(run, PASSED)
+    writer.close()
+    assert mine.merge(theirs) == Merged(added=(run_id(2),), known=1, objects=1, object_bytes=7)
+
+
+def test_the_files_of_a_kept_snapshot_come_with_its_listing(make_store: MakeStore) -> None:
+    mine, theirs = make_store("mine"), make_store("theirs")
+    file, _ = theirs.objects.put_bytes(b"rows")
+    listing = json.dumps({"files": [["a.csv", 4, file.removeprefix("sha256:")]]}).encode()
+    digest, size_bytes = theirs.objects.put_bytes(listing)
+    writer = theirs.writer(session_id="s")
+    run = begin(writer, 1)
+    writer.artifact(run, Artifact("data/a.json", digest, size_bytes, role="snapshot"))
+    writer.finish(run, PASSED)
+    writer.close()
+
+    mine.merge(theirs)
+
+    assert mine.objects.read(file) == b"rows"
+    theirs.objects.path(file).unlink()
+    further = make_store("further")
+    assert [lost.reason for lost in further.merge(theirs).lost] == ["its artifact 'data/a.json' cannot be read"]
+
+
+class At(Steps):
+    """Do something when a step is reached."""
+
+    def __init__(self, step: str, act: Callable[[], object]) -> None:
+        self._step, self._act = step, act
+
+    def reach(self, step: str) -> None:
+        if step == self._step:
+            self._act()
+
+
+def test_neither_a_collection_nor_a_compaction_nor_another_merge_runs_beside_a_merge(two: tuple[Store, Store]) -> None:
+    mine, theirs = two
+    found: list[object] = []
+    names = ("gc.lock", "compact.lock")
+    steps = At("merge.object", lambda: found.extend(try_lock(mine.path / name) for name in names))
+
+    Store.open(mine.path, steps=steps).merge(theirs)
+
+    assert found == [None, None]
+    for name in names:
+        lock = try_lock(mine.path / name)
+        assert lock is not None
+        lock.release()
+
+
+def test_a_store_that_is_compacted_while_it_is_read_asks_to_merge_again(two: tuple[Store, Store]) -> None:
+    mine, theirs = two
+
+    def compact() -> None:
+        for path in [*(theirs.path / "seg").iterdir(), *(theirs.path / "pts").iterdir()]:
+            shutil.move(path, theirs.path / f"away-{path.parent.name}-{path.name}")
+
+    with pytest.raises(StoreError, match="a store was compacted while it was read"):
+        Store.open(mine.path, steps=At("merge.locked", compact)).merge(theirs)
+
+    assert [run.run_id for run in mine.reader().runs()] == [run_id(1)]
+    for path in theirs.path.glob("away-*"):
+        _, folder, name = path.name.split("-", 2)
+        shutil.move(path, theirs.path / folder / name)
+    assert mine.merge(theirs).added == (run_id(2),)
