@@ -139,23 +139,39 @@ def read_all_series(path: Path) -> Iterator[tuple[str, Series]]:
     """
     held: list[Series] = []
     owner = ""
+    for batch in read_series_batches(path):
+        for run_id, piece in _decode(batch, list(range(batch.num_rows))):
+            if held and (run_id, piece.name) != (owner, held[0].name):
+                yield owner, join_parts(held)
+                held = []
+            owner = run_id
+            held.append(piece)
+    if held:
+        yield owner, join_parts(held)
+
+
+def read_series_batches(path: Path) -> Iterator[pa.RecordBatch]:
+    """Read the rows of a series file.
+
+    Args:
+        path: A series file.
+
+    Yields:
+        Batches of ``SERIES_SCHEMA`` whose lists point inside them.
+
+    Raises:
+        FileNotFoundError: The file is gone.
+        ValueError: The file is damaged.
+    """
     try:
         with pa.memory_map(str(path)) as source:
             reader = pa.ipc.open_file(source)
             for at in range(reader.num_record_batches):
-                batch = reader.get_batch(at)
-                for run_id, piece in _decode(batch, list(range(batch.num_rows))):
-                    if held and (run_id, piece.name) != (owner, held[0].name):
-                        yield owner, join_parts(held)
-                        held = []
-                    owner = run_id
-                    held.append(piece)
+                yield _get_sound(reader, at)
     except FileNotFoundError:
         raise
     except _BROKEN as error:
         raise ValueError(str(error)) from error
-    if held:
-        yield owner, join_parts(held)
 
 
 def has_checksum(path: Path) -> bool:
