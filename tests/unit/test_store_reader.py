@@ -368,20 +368,19 @@ def test_a_table_holds_only_the_rows_and_columns_that_are_asked_for(tmp_path: Pa
 
 def test_the_table_of_metrics_has_sealed_and_live_points_of_the_chosen_runs(tmp_path: Path) -> None:
     store = store_of(tmp_path)
-    for number in (1, 2):
-        writer = store.writer(session_id="session")
+    writers = [store.writer(session_id="session") for _ in range(2)]
+    for number, writer in enumerate(writers, 1):
         writer.start(RunStart(run_id(number), "session", "churn", f"run-{number}", "t", started_us=1_000 + number))
         for step in range(2):
             writer.append(writer.channel(run_id(number), "loss"), number / (step + 1), step)
         writer.append(writer.channel(run_id(number), "auc"), number / 10, None)
-        if number == 1:
-            writer.finish(run_id(number), RunEnd("finished", "passed"))
-            writer.close()
+    writers[0].finish(run_id(1), RunEnd("finished", "passed"))
+    writers[0].close()
     reader = store.reader()
 
     everything = reader.table("metrics", columns=["run_id", "name", "step", "value"]).to_pylist()
     chosen = reader.table("metrics", where=(Comparison("attribute", "name", "==", "run-2"),))
-    writer.close()
+    writers[1].close()
 
     values = [(row["run_id"], row["name"], row["step"], row["value"]) for row in everything]
     assert sorted(values, key=str) == [
