@@ -126,9 +126,10 @@ def read_log(path: Path) -> dict[str, dict[str, Any]]:
         assert (event["seq"], event["crc"]) == (seq, zlib.crc32(content))
         run, data = runs.setdefault(event["run_id"], {"points": b"", "channels": {}}), json.loads(event["data"])
         match event["kind"]:
-            case "start" | "finish":
-                run |= data
-                run |= {"ended": True} if event["kind"] == "finish" else dict(artifacts=[], gates=[])
+            case "start":
+                run |= data | {"artifacts": [], "gates": []}
+            case "finish":
+                run |= data | {"ended": True}
             case "params" | "tags" | "context":
                 run[event["kind"]] |= data
             case "artifact" | "gate":
