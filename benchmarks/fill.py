@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,7 +24,7 @@ METRICS = 5
 EXPERIMENT = "churn-2026q2"
 SEGMENT_RUNS = 65_536
 CURVE_STEPS = 1_000
-_FIRST_US = 1_790_000_000_000_000
+FIRST_US = 1_790_000_000_000_000
 _DISTINCT_CURVES = 64
 _HEX = "01a00000-0000-7000-{:04x}-{:012x}"
 _SCATTER = 0x9E3779B97F4A7C15
@@ -50,16 +50,6 @@ def describe_run(number: int) -> Facts:
     params = {f"p{at}": (number * (2 * at + 3) + at) % 97 for at in range(PARAMS)}
     metrics = {f"m{at}": _scatter(number * METRICS + at) for at in range(METRICS)}
     return Facts(number, params, metrics)
-
-
-def expected_best(numbers: Iterable[int], *, limit: int) -> list[int]:
-    """Return the runs with the most ``m0`` of those with ``m1 >= 0.5`` and ``p1 < 48``, best first."""
-    able = [
-        (-facts.metrics["m0"], facts.number)
-        for facts in map(describe_run, numbers)
-        if facts.metrics["m1"] >= 0.5 and facts.params["p1"] < 48
-    ]
-    return [number for _, number in sorted(able)[:limit]]
 
 
 def run_id(number: int) -> str:
@@ -104,7 +94,7 @@ def _fill_segment(root: Path, count: int, start: int) -> None:
 
 def _make_record(number: int, series: dict[str, str]) -> RunRecord:
     facts = describe_run(number)
-    started_us = _FIRST_US + number * 1_000_000
+    started_us = FIRST_US + number * 1_000_000
     case = "-".join(map(str, facts.params.values()))
     record = RunRecord(
         run_id=run_id(number), session_id=run_id(number // 1_000), experiment=EXPERIMENT, name=f"test_sweep[{case}]",
@@ -129,7 +119,7 @@ _CONTEXT = {
 def _make_curves() -> tuple[list[Series], list[str]]:
     random = np.random.default_rng(0)
     steps = np.arange(CURVE_STEPS, dtype=np.int64)
-    curves = [Series("", steps, _FIRST_US + steps * 1_000, _noise(random)) for _ in range(_DISTINCT_CURVES)]
+    curves = [Series("", steps, FIRST_US + steps * 1_000, _noise(random)) for _ in range(_DISTINCT_CURVES)]
     return curves, [compute_series_digest(curve) for curve in curves]
 
 

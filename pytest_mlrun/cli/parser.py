@@ -35,6 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_diff(verbs)
     _add_curves(verbs)
     _add_tag(verbs)
+    _add_sql(verbs)
     _add_data(verbs)
     _add_naming(verbs)
     _add_verify(verbs)
@@ -121,6 +122,14 @@ def _add_tag(verbs: _Verbs[_Parser]) -> None:
     verb.add_argument("ref", metavar="RUN", help=_RUN)
     verb.add_argument("tags", metavar="KEY=VALUE", nargs="*", help="a tag; counts until it is set again")
     verb.add_argument("--note", metavar="TEXT", default="", help="why")
+    _add_json(verb)
+
+
+def _add_sql(verbs: _Verbs[_Parser]) -> None:
+    example = """pytest-mlrun sql 'select name, "m.val_auc" from runs order by 2 desc limit 5'"""
+    summary = "Answer one SELECT over the tables runs, metrics, artifacts and gates"
+    verb = _add_verb(verbs, "sql", summary, example)
+    verb.add_argument("query", metavar="SELECT", help="the query; no file can be read or written by it")
     _add_json(verb)
 
 

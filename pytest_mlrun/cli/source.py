@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.errors import StoreError, StoreWriteError
@@ -15,6 +15,9 @@ from pytest_mlrun.records.names import STORE_FOLDER
 from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.query import Census, Comparison
 from pytest_mlrun.records.run import RunRecord
+
+if TYPE_CHECKING:
+    from pytest_mlrun.store.reader import Reader
 
 DAMAGED = 3
 
@@ -141,6 +144,19 @@ def open_source(args: argparse.Namespace, console: Console) -> RunSource:
     Raises:
         StoreError: If there is none, or it cannot be read.
     """
+    return open_reader(args, console)
+
+
+def open_reader(args: argparse.Namespace, console: Console) -> Reader:
+    """Open the store as ``open_source`` does, for a verb that reads its tables.
+
+    Args:
+        args: The command line.
+        console: Surroundings.
+
+    Raises:
+        StoreError: If there is none, or it cannot be read.
+    """
     from pytest_mlrun.store.store import Store
 
     store = Store.open(find_store(args, console))
@@ -168,7 +184,7 @@ def note_doubtful(shown: Iterable[RunRecord], console: Console) -> None:
         console.note(f"{runs} of another boot or machine (running?). If over: pytest-mlrun verify --recover")
 
 
-def warn_of_damage(source: RunSource, console: Console) -> int:
+def warn_of_damage(source: RunSource | Reader, console: Console) -> int:
     """Say which files could not be read: runs, or tags of runs, are missing in what was shown before.
 
     Args:

@@ -9,7 +9,6 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from filelock import BaseFileLock, FileLock, Timeout
@@ -131,6 +130,9 @@ def describe_writer(session_id: str) -> dict[str, str | int]:
     Returns:
         Facts to store as JSON.
     """
+    # Not at the top: it loads the parser of mail, which every reader of a store would wait for.
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         written_by = version("pytest-mlrun")
     except PackageNotFoundError:

@@ -14,6 +14,7 @@ from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.query import Census, Comparison
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.census import experiment_names, metric_names, take_census
+from pytest_mlrun.store.flat import TableName, read_table, table_schema
 from pytest_mlrun.store.guard import SpoiltError
 from pytest_mlrun.store.lookup import find_id, find_runs
 from pytest_mlrun.store.objects import Objects
@@ -21,7 +22,7 @@ from pytest_mlrun.store.points import Series
 from pytest_mlrun.store.segment import Segment
 from pytest_mlrun.store.selection import best_runs, by_age, count_runs, newest_runs
 from pytest_mlrun.store.series import compute_series_digest, read_one_series
-from pytest_mlrun.store.tables import join_tables
+from pytest_mlrun.store.tables import without_zone
 from pytest_mlrun.store.view import View, Viewer
 
 if TYPE_CHECKING:
@@ -216,19 +217,51 @@ class Reader:
             )
         )
 
-    def table(self, *, columns: Sequence[str] | None = None) -> pa.Table:
-        """Read the rows of all runs as one Arrow table, without the tags that were added to them later.
+    def table(
+        self,
+        name: TableName = "runs",
+        *,
+        columns: Sequence[str] | None = None,
+        experiment: str | None = None,
+        where: tuple[Comparison, ...] = (),
+        zone: bool = True,
+    ) -> pa.Table:
+        """Read one of four Arrow tables. Only the columns that are asked for, of runs that are asked for, are read.
+
+        Example: ``mlrun_store.table("runs", columns=["name", "p.depth", "m.val_auc"])``
 
         Args:
-            columns: Only these columns, typed ones such as ``m.val_auc`` included; None for all.
+            name: ``runs``: one row a run, without the tags that were added to it later. Typed columns such as
+                ``p.depth``, ``m.val_auc`` and ``t.team`` repeat the names that are frequent; where segments disagree on
+                the type of a param, its column holds JSON texts. ``metrics``: one row a point, with ``run_id``,
+                ``name``, ``step``, ``time`` and ``value``; a metric that was logged without a step is one row that has
+                none. ``artifacts`` and ``gates``: one row each, with its ``run_id``.
+            columns: Only these columns; None for all.
+            experiment: Only of runs of this experiment.
+            where: Comparisons that must all hold of the run.
+            zone: Whether the type of times says that they are UTC, which they always are.
 
         Returns:
-            One row a run; where segments disagree on the type of a param, its column holds JSON texts.
+            The table.
 
         Raises:
-            QueryError: No run has such a column.
+            QueryError: There is no such table or column, or a comparison names an attribute that runs do not have.
+            StoreDamagedError: Points cannot be read.
         """
-        return self._ask(lambda view: join_tables(view.segments, columns=columns))
+        wanted = _with_texts(where, experiment=experiment)
+        table = self._ask(lambda view: read_table(self._root, view, name, columns=columns, where=wanted))
+        return table if zone else without_zone(table)
+
+    def schema(self, name: TableName = "runs") -> pa.Schema:
+        """Say which columns a table has, without reading it.
+
+        Args:
+            name: As for ``table``.
+
+        Raises:
+            QueryError: There is no such table.
+        """
+        return self._ask(lambda view: table_schema(view, name))
 
     def read_artifact(self, run: RunRecord, name: str) -> bytes:
         """Read the bytes of one artifact, compared with their digest.

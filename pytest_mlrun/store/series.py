@@ -155,32 +155,55 @@ def read_all_series(path: Path, *, skip_damaged: bool = False) -> Iterator[tuple
     """
     held: list[Series] = []
     owner = ""
-    try:
-        with pa.memory_map(str(path)) as source:
-            reader = pa.ipc.open_file(source)
-            for at in range(reader.num_record_batches):
-                for run_id, piece in _read_pieces(reader, at, skip_damaged=skip_damaged):
-                    if held and (run_id, piece.name) != (owner, held[0].name):
-                        yield owner, join_parts(held)
-                        held = []
-                    owner = run_id
-                    held.append(piece)
-    except FileNotFoundError:
-        raise
-    except _BROKEN as error:
-        raise ValueError(str(error)) from error
+    for batch in read_series_batches(path, skip_damaged=skip_damaged):
+        for run_id, piece in _decode_pieces(batch, skip_damaged=skip_damaged):
+            if held and (run_id, piece.name) != (owner, held[0].name):
+                yield owner, join_parts(held)
+                held = []
+            owner = run_id
+            held.append(piece)
     if held:
         yield owner, join_parts(held)
 
 
-def _read_pieces(reader: pa.RecordBatchFileReader, at: int, *, skip_damaged: bool) -> list[tuple[str, Series]]:
+def read_series_batches(path: Path, *, skip_damaged: bool = False) -> Iterator[pa.RecordBatch]:
+    """Read the rows of a series file.
+
+    Args:
+        path: A series file.
+        skip_damaged: Whether to go on behind a batch that cannot be read.
+
+    Yields:
+        Batches of ``SERIES_SCHEMA`` whose lists point inside them.
+
+    Raises:
+        FileNotFoundError: The file is gone.
+        ValueError: The file is damaged.
+    """
     try:
-        batch = reader.get_batch(at)
+        with pa.memory_map(str(path)) as source:
+            reader = pa.ipc.open_file(source)
+            for at in range(reader.num_record_batches):
+                try:
+                    batch = _get_sound(reader, at)
+                except _BROKEN_BATCH:
+                    if not skip_damaged:
+                        raise
+                else:
+                    yield batch
+    except FileNotFoundError:
+        raise
+    except _BROKEN as error:
+        raise ValueError(str(error)) from error
+
+
+def _decode_pieces(batch: pa.RecordBatch, *, skip_damaged: bool) -> list[tuple[str, Series]]:
+    try:
         return list(_decode(batch, list(range(batch.num_rows))))
-    except _BROKEN_BATCH:
+    except _BROKEN_BATCH as error:
         if skip_damaged:
             return []
-        raise
+        raise ValueError(str(error)) from error
 
 
 def has_checksum(path: Path) -> bool:

@@ -1,48 +1,106 @@
-"""Join segments into one Arrow table for SQL engines and data frames."""
+"""Join the rows of segments into one Arrow table for SQL engines and data frames."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
+import numpy as np
 import pyarrow as pa
 
 from pytest_mlrun.errors import QueryError
-from pytest_mlrun.store.columns import arrow_type, build_array
+from pytest_mlrun.records.query import Comparison
+from pytest_mlrun.store.annotations import Overlay
+from pytest_mlrun.store.columns import Bools, arrow_type, build_array
 from pytest_mlrun.store.guard import Part
 from pytest_mlrun.store.schema import RUN_FIELDS
 from pytest_mlrun.store.segment import Segment
+from pytest_mlrun.store.selection import matching
 
 
-def join_tables(segments: Sequence[Segment], *, columns: Sequence[str] | None) -> pa.Table:
+def join_tables(
+    segments: Sequence[Segment],
+    schema: pa.Schema,
+    *,
+    where: tuple[Comparison, ...] = (),
+    overlay: Overlay | None = None,
+) -> pa.Table:
     """Join segments.
 
     Args:
         segments: The segments.
-        columns: Only these columns; None for all.
+        schema: The columns to read.
+        where: Comparisons that must all hold.
+        overlay: Tags that were added to runs later, for the comparisons.
 
     Returns:
         One row a run.
 
     Raises:
-        QueryError: No segment has such a column.
+        SpoiltError: A segment is not what was written.
     """
-    types = _join_types(segments)
-    names = list(types) if columns is None else list(columns)
-    unknown = [name for name in names if name not in types]
+    batches = [
+        filter_rows(_convert(part, schema), mask) for _, part, mask in matching(segments, where, overlay) if mask.any()
+    ]
+    return pa.Table.from_batches(batches, schema=schema)
+
+
+def runs_schema(segments: Sequence[Segment]) -> pa.Schema:
+    """Name the columns of the table of runs: those that every run has, then the typed ones of all segments."""
+    return pa.schema(list(_join_types(segments).values()))
+
+
+def without_zone(table: pa.Table) -> pa.Table:
+    """Drop from the types of times that they are UTC: not every engine can read zones.
+
+    Args:
+        table: Any table.
+    """
+    for at, field in enumerate(table.schema):
+        if pa.types.is_timestamp(field.type):
+            kind = pa.timestamp(field.type.unit)
+            chunks = [_retype(chunk, kind) for chunk in table.column(at).chunks]
+            table = table.set_column(at, field.with_type(kind), pa.chunked_array(chunks, type=kind))
+    return table
+
+
+def _retype(column: pa.Array, kind: pa.DataType) -> pa.Array:
+    return pa.Array.from_buffers(kind, len(column), column.buffers(), column.null_count, column.offset)
+
+
+def choose_columns(schema: pa.Schema, columns: Iterable[str] | None) -> pa.Schema:
+    """Leave the columns that are asked for.
+
+    Args:
+        schema: All columns.
+        columns: Names, or None for all.
+
+    Raises:
+        QueryError: There is no such column.
+    """
+    names = schema.names if columns is None else list(columns)
+    unknown = [name for name in names if name not in schema.names]
     if unknown:
         raise QueryError(
             f"no run has a column {unknown[0]!r}",
-            details=("columns: " + ", ".join(types),),
+            details=("columns: " + ", ".join(schema.names),),
             next_step="a param is p.<name>, a metric m.<name>, a tag t.<name>",
         )
-    schema = pa.schema([types[name] for name in names])
-    batches = [
-        pa.RecordBatch.from_arrays([_convert(part, field) for field in schema], schema=schema)
-        for segment in segments
-        for part in segment.parts
-    ]
-    return pa.Table.from_batches(batches, schema=schema)
+    return pa.schema([schema.field(name) for name in names])
+
+
+def filter_rows(batch: pa.RecordBatch, mask: Bools) -> pa.RecordBatch:
+    """Leave the rows that are chosen.
+
+    Args:
+        batch: The rows.
+        mask: One truth value a row.
+    """
+    if mask.all():
+        return batch
+    bits = pa.py_buffer(np.packbits(mask, bitorder="little"))
+    # Arrow's filter imports pandas where it is installed: whoever asks for rows of a table can wait for it once.
+    return batch.filter(pa.Array.from_buffers(pa.bool_(), len(mask), [None, bits], null_count=0))
 
 
 def _join_types(segments: Sequence[Segment]) -> dict[str, pa.Field]:
@@ -64,7 +122,13 @@ def _join_fields(one: pa.Field, other: pa.Field) -> pa.Field:
     return pa.field(one.name, pa.string(), metadata={b"json": b"1"})
 
 
-def _convert(part: Part, field: pa.Field) -> pa.Array:
+def _convert(part: Part, schema: pa.Schema) -> pa.RecordBatch:
+    if not len(schema):
+        return part.batch.select([])
+    return pa.RecordBatch.from_arrays([_convert_column(part, field) for field in schema], schema=schema)
+
+
+def _convert_column(part: Part, field: pa.Field) -> pa.Array:
     at = part.find(field.name)
     if at < 0:
         return build_array(field.type, [None] * part.num_rows)

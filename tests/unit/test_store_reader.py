@@ -18,6 +18,7 @@ from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.records.run import RunEnd, RunRecord, RunStart
 from pytest_mlrun.store.checksum import stamp, with_blank
 from pytest_mlrun.store.digest import compute_run_digest
+from pytest_mlrun.store.flat import TABLES
 from pytest_mlrun.store.layout import list_segments
 from pytest_mlrun.store.reader import Reader
 from pytest_mlrun.store.segment import open_segment, write_segment
@@ -354,6 +355,67 @@ def test_a_table_of_an_empty_store_has_the_fixed_columns(tmp_path: Path) -> None
 
     assert table.num_rows == 0
     assert table.column_names[:3] == ["run_id", "session_id", "experiment"]
+
+
+def test_a_table_holds_only_the_rows_and_columns_that_are_asked_for(tmp_path: Path) -> None:
+    runs = [make_run(number, metrics={"auc": number / 10}) for number in range(1, 5)]
+    store = store_of(tmp_path, runs[:3], runs[3:])
+
+    table = store.reader().table(columns=["name"], where=(Comparison("metric", "auc", ">=", 0.3),))
+
+    assert table.to_pylist() == [{"name": "run-3"}, {"name": "run-4"}]
+
+
+def test_the_table_of_metrics_has_sealed_and_live_points_of_the_chosen_runs(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    writers = [store.writer(session_id="session") for _ in range(2)]
+    for number, writer in enumerate(writers, 1):
+        writer.start(RunStart(run_id(number), "session", "churn", f"run-{number}", "t", started_us=1_000 + number))
+        for step in range(2):
+            writer.append(writer.channel(run_id(number), "loss"), number / (step + 1), step)
+        writer.append(writer.channel(run_id(number), "auc"), number / 10, None)
+    writers[0].finish(run_id(1), RunEnd("finished", "passed"))
+    writers[0].close()
+    reader = store.reader()
+
+    everything = reader.table("metrics", columns=["run_id", "name", "step", "value"]).to_pylist()
+    chosen = reader.table("metrics", where=(Comparison("attribute", "name", "==", "run-2"),))
+    writers[1].close()
+
+    values = [(row["run_id"], row["name"], row["step"], row["value"]) for row in everything]
+    assert sorted(values, key=str) == [
+        (run_id(1), "auc", None, 0.1),
+        (run_id(1), "loss", 0, 1.0),
+        (run_id(1), "loss", 1, 0.5),
+        (run_id(2), "auc", None, 0.2),
+        (run_id(2), "loss", 0, 2.0),
+        (run_id(2), "loss", 1, 1.0),
+    ]
+    assert (set(chosen.column("run_id").to_pylist()), chosen.num_rows) == ({run_id(2)}, 3)
+
+
+def test_the_schema_of_a_table_is_that_of_what_is_read(tmp_path: Path) -> None:
+    reader = store_of(tmp_path, [make_run(1, metrics={"auc": 0.5})]).reader()
+
+    for name in TABLES:
+        assert reader.table(name).schema.equals(reader.schema(name))
+    with pytest.raises(QueryError, match="there is no table 'points'"):
+        reader.table("points")  # type: ignore[arg-type]
+
+
+def test_points_whose_file_is_damaged_are_no_table(tmp_path: Path) -> None:
+    store = store_of(tmp_path)
+    writer = store.writer(session_id="session")
+    log_run(writer, 1)
+    writer.close()
+    [path] = (store.path / "pts").glob("*.arrow")
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.unlink()
+    path.write_bytes(bytes(content))
+
+    with pytest.raises(StoreDamagedError, match="the points of some runs cannot be read"):
+        store.reader().table("metrics")
 
 
 def test_an_unknown_column_is_an_error_that_lists_the_known(tmp_path: Path) -> None:
