@@ -38,6 +38,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_data(verbs)
     _add_naming(verbs)
     _add_verify(verbs)
+    _add_gc(verbs)
     return parser
 
 
@@ -158,6 +159,18 @@ def _add_verify(verbs: _Verbs[_Parser]) -> None:
         help="then seal what processes of other boots and machines left, which only you can know to be over",
     )
     _add_json(verb)
+
+
+def _add_gc(verbs: _Verbs[_Parser]) -> None:
+    summary = "Say which artifacts no rule of [retention] keeps, and delete them if asked; rows of runs stay"
+    verb = _add_verb(verbs, "gc", summary, "pytest-mlrun gc --delete")
+    verb.add_argument("--delete", action="store_true", help="delete them; without it nothing is written")
+    _add_json(verb)
+    verb.add_argument(
+        "--project",
+        metavar="DIR",
+        help="folder of the mlrun.toml that speaks for runs whose own is not here; they are kept if not given",
+    )
 
 
 def _whole(text: str) -> int:

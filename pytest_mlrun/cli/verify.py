@@ -41,7 +41,7 @@ class Finding(Protocol):
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run ``pytest-mlrun verify``."""
     from pytest_mlrun.store.store import Store
-    from pytest_mlrun.store.verify import verify_store
+    from pytest_mlrun.store.verify import count_collected, verify_store
 
     # Nothing is recovered first: what is to be verified must not be rewritten before it was looked at.
     store = Store.open(find_store(args, console))
@@ -49,10 +49,15 @@ def run(args: argparse.Namespace, console: Console) -> int:
         names = {run.run_id: run.name for run in store.reader().runs()}
         progress.detail = f"{len(names)} runs"
         findings = list(verify_store(store))
+        collected = count_collected(store)
     if args.json:
         console.write_all(_json_line(finding) for finding in findings)
     else:
         write_findings(findings, names, store=str(store.path), console=console)
+        if collected:
+            console.write(
+                f"  {_count(collected, 'artifact')} collected: see who, when and by which rule in tombstones/"
+            )
     if args.recover:
         write_recovered(store.recover(other_boots=True), console)
     return DAMAGED if findings else 0

@@ -140,7 +140,7 @@ class Recorder:
         if key not in self._manifests:
             files = [[entry.path, entry.size_bytes, entry.sha256] for entry in snapshot.manifest.files]
             listing = {"digest": snapshot.digest, "kind": snapshot.manifest.kind, "files": files}
-            digest, size_bytes = self.store.objects.put_bytes(json.dumps(listing, sort_keys=True).encode())
+            digest, size_bytes = self._keep_for_session(json.dumps(listing, sort_keys=True).encode())
             self._manifests[key] = Artifact(
                 f"data/{snapshot.name}.json", digest, size_bytes, "application/json", "manifest", time_us=now_us()
             )
@@ -164,9 +164,25 @@ class Recorder:
                 self.writer.close()
         return tuple(finished)
 
+    def _keep_for_session(self, content: bytes) -> tuple[str, int]:
+        # A collector that runs before the first run refers to the object must know that one will.
+        staged = self.store.objects.stage_bytes(content)
+        try:
+            self.writer.hold(staged.digest)
+        except BaseException:
+            self.store.objects.discard(staged)
+            raise
+        self.store.objects.publish(staged)
+        return staged.digest, staged.size_bytes
+
     def _facts_of(self, root: Path) -> SessionFacts:
         if root not in self._facts:
             self._facts[root] = find_session_facts(
-                self.store, self.shared, session_id=self.session_id, root=root, argv=self._argv
+                self.store,
+                self.shared,
+                session_id=self.session_id,
+                root=root,
+                argv=self._argv,
+                keep=self._keep_for_session,
             )
         return self._facts[root]

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
@@ -48,6 +49,7 @@ class Objects:
     """
 
     def __init__(self, store: Path) -> None:
+        self._store = store
         self._folder = store / "objects"
         self._temporary = store / "tmp"
 
@@ -154,34 +156,91 @@ class Objects:
             )
         return self._folder / match[1] / match[2]
 
-    def read(self, digest: str) -> bytes:
-        """Return the bytes of an object, verified.
+    def path_aside(self, digest: str) -> Path:
+        """Say where an object lies while a collection decides about it.
 
         Args:
             digest: ``sha256:<hex>``.
 
+        Raises:
+            StoreDamagedError: The text is not a digest.
+        """
+        path = self.path(digest)
+        return self._store / "trash" / f"{path.parent.name}{path.name}"
+
+    def open(self, digest: str, *, since_us: int = 0) -> io.BufferedReader:
+        """Open an object for reading; its bytes are not verified.
+
+        Args:
+            digest: ``sha256:<hex>``.
+            since_us: When a record counted on it for the last time; a collection before that explains nothing.
+
         Returns:
-            The bytes.
+            A file.
 
         Raises:
-            StoreDamagedError: The object is missing, or its bytes are not those that were stored.
+            ArtifactError: The object was collected.
+            StoreDamagedError: The object is missing.
             StoreError: The object cannot be read.
         """
         path = self.path(digest)
         try:
-            content = path.read_bytes()
+            # A collection takes an object aside before it decides, and may bring it back at any moment.
+            for place in (path, self.path_aside(digest)):
+                with suppress(FileNotFoundError):
+                    return place.open("rb")
+            return path.open("rb")
         except FileNotFoundError as error:
-            raise StoreDamagedError(
-                f"an object is missing: {_short(digest)}",
-                where=str(path),
-                next_step="restore it from a copy of the store; see what else is missing: pytest-mlrun verify",
-            ) from error
+            raise self._missing(digest, path, since_us) from error
         except OSError as error:
             raise StoreError(
                 f"an object cannot be read: {os.strerror(error.errno or 0)}",
                 where=str(path),
                 next_step="check the file's permissions",
             ) from error
+
+    def _missing(self, digest: str, path: Path, since_us: int) -> ArtifactError | StoreDamagedError:
+        from pytest_mlrun.store.tombstones import Graveyard
+
+        tombstone = Graveyard(self._store).find(digest, since_us=since_us)
+        if tombstone is None:
+            return StoreDamagedError(
+                f"an object is missing: {_short(digest)}",
+                where=str(path),
+                next_step="restore it from a copy of the store; see what else is missing: pytest-mlrun verify",
+            )
+        day = datetime.fromtimestamp(tombstone.time_us / 1e6, tz=UTC).date()
+        return ArtifactError(
+            f"collected on {day} by {tombstone.who}: {tombstone.objects[digest]} ({_short(digest)})",
+            where=str(path),
+            next_step="run the training again, or take the file from a copy of the store made before",
+        )
+
+    def read(self, digest: str, *, since_us: int = 0) -> bytes:
+        """Return the bytes of an object, verified.
+
+        Args:
+            digest: ``sha256:<hex>``.
+            since_us: See ``open``.
+
+        Returns:
+            The bytes.
+
+        Raises:
+            ArtifactError: The object was collected.
+            StoreDamagedError: The object is missing, or its bytes are not those that were stored.
+            StoreError: The object cannot be read.
+        """
+        path = self.path(digest)
+        with self.open(digest, since_us=since_us) as file:
+            try:
+                content = file.read()
+            except OSError as error:
+                raise StoreError(
+                    f"an object cannot be read: {os.strerror(error.errno or 0)}",
+                    where=str(path),
+                    next_step="check the disk",
+                ) from error
         found = _hash(content)
         if found != digest:
             raise StoreDamagedError(
@@ -209,6 +268,20 @@ class Objects:
         except OSError:
             return False
 
+    def intact(self, digest: str) -> bool:
+        """Say whether the bytes of an object can be read, and are those that were stored.
+
+        Unlike ``verify`` this is for readers: what a collection has taken aside is still there for them.
+
+        Args:
+            digest: ``sha256:<hex>``.
+        """
+        try:
+            with self.open(digest) as file:
+                return digest == f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        except (OSError, ArtifactError, StoreError):
+            return False
+
     def __contains__(self, digest: object) -> bool:
         return isinstance(digest, str) and _DIGEST.fullmatch(digest) is not None and self.path(digest).is_file()
 
@@ -216,9 +289,8 @@ class Objects:
         """Yield the digests of all objects, sorted; files that are no objects are passed over."""
         for folder in _names(self._folder):
             for name in _names(self._folder / folder):
-                digest = f"sha256:{folder}{name}"
-                match = _DIGEST.fullmatch(digest)
-                if match is not None and match[1] == folder:
+                digest = digest_of_name(folder + name)
+                if digest is not None and self.path(digest).parent.name == folder:
                     yield digest
 
     def _put(self, staged: Staged) -> tuple[str, int]:
@@ -275,6 +347,12 @@ def _names(folder: Path) -> list[str]:
         return sorted(os.listdir(folder))  # noqa: PTH208 - names are all that is needed of thousands of files
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def digest_of_name(name: str) -> str | None:
+    """Return the digest that 64 hex digits stand for, or None for any other name."""
+    digest = f"sha256:{name}"
+    return digest if _DIGEST.fullmatch(digest) else None
 
 
 def _remove(temporary: Path) -> None:

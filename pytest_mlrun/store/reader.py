@@ -21,6 +21,7 @@ from pytest_mlrun.store.segment import Segment, decode_runs
 from pytest_mlrun.store.selection import best_runs, by_age, match_all, safe_mask, select_runs
 from pytest_mlrun.store.series import compute_series_digest, read_one_series
 from pytest_mlrun.store.tables import join_tables
+from pytest_mlrun.store.tombstones import last_wanted_us
 from pytest_mlrun.store.view import View, Viewer
 
 if TYPE_CHECKING:
@@ -185,8 +186,8 @@ class Reader:
             The bytes. Reading them runs no code; what they say may be ``unsafe`` to load.
 
         Raises:
-            ArtifactError: The run has no such artifact.
-            StoreError: The object is missing.
+            ArtifactError: The run has no such artifact, or it was collected.
+            StoreError: The object cannot be read.
             StoreDamagedError: The bytes are not what was stored.
         """
         names = [artifact.name for artifact in run.artifacts]
@@ -197,7 +198,8 @@ class Reader:
                 where=str(self._root),
                 next_step=f"list them: pytest-mlrun show {run.short_id}",
             )
-        return Objects(self._root).read(run.artifacts[names.index(name)].digest)
+        artifact = run.artifacts[names.index(name)]
+        return Objects(self._root).read(artifact.digest, since_us=last_wanted_us(run, artifact))
 
     def damaged(self) -> tuple[str, ...]:
         """Name the files whose runs cannot be read.

@@ -10,7 +10,7 @@ from typing import Final, Literal
 import pyarrow as pa
 
 from pytest_mlrun.errors import MlrunError
-from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.records.run import Artifact, RunRecord
 from pytest_mlrun.store.annotations import read_annotations
 from pytest_mlrun.store.digest import compute_run_digest
 from pytest_mlrun.store.files import read_bytes
@@ -20,9 +20,10 @@ from pytest_mlrun.store.log import read_log
 from pytest_mlrun.store.segment import Segment, build_runs, decode_runs
 from pytest_mlrun.store.series import compute_series_digest, has_checksum, read_all_series
 from pytest_mlrun.store.store import Store
+from pytest_mlrun.store.tombstones import Graveyard, last_wanted_us
 from pytest_mlrun.store.view import View, Viewer
 
-FindingKind = Literal["segment", "run", "series", "object", "log", "columns", "annotation"]
+FindingKind = Literal["segment", "run", "series", "object", "log", "columns", "annotation", "tombstone"]
 _BROKEN: Final = (ValueError, TypeError, KeyError, pa.ArrowException)
 
 
@@ -44,7 +45,7 @@ class Finding:
 
 
 def verify_store(store: Store) -> Iterator[Finding]:
-    """Check segments, runs, series, objects, logs and annotations.
+    """Check segments, runs, series, objects, logs, annotations and tombstones.
 
     Args:
         store: The store; nothing in it is changed.
@@ -55,6 +56,7 @@ def verify_store(store: Store) -> Iterator[Finding]:
     view = Viewer(store.path).look()
     yield from _verify_logs(store.path)
     yield from _verify_opened(view)
+    graveyard = Graveyard(store.path)
     wanted: dict[str, list[str]] = {}
     for segment in view.segments:
         path = _path_of(store.path, segment)
@@ -70,10 +72,32 @@ def verify_store(store: Store) -> Iterator[Finding]:
             for artifact in record.artifacts:
                 if record.status.startswith("running") and artifact.digest not in store.objects:
                     continue  # its object is on the way
+                if artifact.digest not in store.objects and _is_collected(record, artifact, graveyard):
+                    continue
                 wanted.setdefault(artifact.digest, []).append(record.run_id)
     yield from _verify_objects(store, wanted)
     for path, reason in read_annotations(store.path)[1]:
         yield Finding("annotation", str(path), (), f"the annotation is not what was written: {reason}")
+    for path, reason in graveyard.damaged:
+        yield Finding("tombstone", str(path), (), f"the tombstone is not what was written: {reason}")
+
+
+def count_collected(store: Store) -> int:
+    """Count the artifacts whose objects are absent because a collection took them.
+
+    Args:
+        store: The store.
+    """
+    graveyard = Graveyard(store.path)
+    return sum(
+        artifact.digest not in store.objects and _is_collected(run, artifact, graveyard)
+        for run in store.reader().runs()
+        for artifact in run.artifacts
+    )
+
+
+def _is_collected(run: RunRecord, artifact: Artifact, graveyard: Graveyard) -> bool:
+    return graveyard.find(artifact.digest, since_us=last_wanted_us(run, artifact)) is not None
 
 
 def _verify_opened(view: View) -> Iterator[Finding]:
@@ -175,7 +199,7 @@ def _verify_objects(store: Store, wanted: dict[str, list[str]]) -> Iterator[Find
         path = store.path / "objects"
         try:
             path = store.objects.path(digest)
-            intact = store.objects.verify(digest)
+            intact = store.objects.intact(digest)
             message = f"object {digest[:19]}… is not what was stored"
         except (MlrunError, FileNotFoundError, ValueError) as error:
             intact, message = False, f"object {digest[:19]}… is not readable: {_first_line(error)}"
