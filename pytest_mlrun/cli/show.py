@@ -7,7 +7,7 @@ import argparse
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.refs import find_run
 from pytest_mlrun.cli.source import DAMAGED, RunSource, note_doubtful, open_source, warn_of_damage
-from pytest_mlrun.errors import StoreDamagedError
+from pytest_mlrun.errors import ArtifactError, StoreDamagedError
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.confusion import Confusion, evaluated_name, read_confusion
 from pytest_mlrun.report.plain import json_line, plain_event
@@ -32,6 +32,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         points,
         confusions,
         events=events,
+        collected=source.collected(record),
         width=console.width,
         now_us=console.now_us,
         verbose=args.verbose,
@@ -67,7 +68,7 @@ def _read_confusions(record: RunRecord, source: RunSource) -> tuple[dict[str, Co
             found[name] = read_confusion(source.read_artifact(record, artifact.name))
         except StoreDamagedError as error:  # the rest of the screen is still true
             lost = lost or error
-        except (ValueError, TypeError):
-            # Somebody's own file under such a name.
+        except (ValueError, TypeError, ArtifactError):
+            # Somebody's own file under such a name, or one that was collected.
             continue
     return found, lost

@@ -55,9 +55,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     else:
         write_findings(findings, names, store=str(store.path), console=console)
         if collected:
-            console.write(
-                f"  {_count(collected, 'artifact')} collected: see who, when and by which rule in tombstones/"
-            )
+            console.write(f"{_count(collected, 'artifact')} collected by gc, each with a tombstone")
     if args.recover:
         write_recovered(store.recover(other_boots=True), console)
     return DAMAGED if findings else 0

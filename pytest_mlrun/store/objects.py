@@ -211,7 +211,8 @@ class Objects:
             )
         day = datetime.fromtimestamp(tombstone.time_us / 1e6, tz=UTC).date()
         return ArtifactError(
-            f"collected on {day} by {tombstone.who}: {tombstone.objects[digest]} ({_short(digest)})",
+            f"an object was collected on {day} by {tombstone.who}: {tombstone.objects[digest]}",
+            details=(digest,),
             where=str(path),
             next_step="run the training again, or take the file from a copy of the store made before",
         )

@@ -13,6 +13,7 @@ from pytest_mlrun.errors import ArtifactError, MetricError, RunNotFoundError, St
 from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.query import Comparison
+from pytest_mlrun.records.retention import Tombstone
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.columns import equal_text
 from pytest_mlrun.store.objects import Objects
@@ -21,7 +22,7 @@ from pytest_mlrun.store.segment import Segment, decode_runs
 from pytest_mlrun.store.selection import best_runs, by_age, match_all, safe_mask, select_runs
 from pytest_mlrun.store.series import compute_series_digest, read_one_series
 from pytest_mlrun.store.tables import join_tables
-from pytest_mlrun.store.tombstones import last_wanted_us
+from pytest_mlrun.store.tombstones import Graveyard, last_wanted_us
 from pytest_mlrun.store.view import View, Viewer
 
 if TYPE_CHECKING:
@@ -200,6 +201,23 @@ class Reader:
             )
         artifact = run.artifacts[names.index(name)]
         return Objects(self._root).read(artifact.digest, since_us=last_wanted_us(run, artifact))
+
+    def collected(self, run: RunRecord) -> dict[str, Tombstone]:
+        """Say which artifacts of a run were collected.
+
+        Args:
+            run: The run.
+
+        Returns:
+            Name of the artifact to the tombstone of its object.
+        """
+        objects, graveyard = Objects(self._root), Graveyard(self._root)
+        found = {
+            artifact.name: graveyard.find(artifact.digest, since_us=last_wanted_us(run, artifact))
+            for artifact in run.artifacts
+            if not objects.path(artifact.digest).exists()
+        }
+        return {name: tombstone for name, tombstone in found.items() if tombstone is not None}
 
     def damaged(self) -> tuple[str, ...]:
         """Name the files whose runs cannot be read.

@@ -123,7 +123,7 @@ def test_reading_a_collected_artifact_says_when_by_whom_and_why(logged: Logged) 
 
     logged.collect(at_us=record.ended_us + 1)
 
-    with pytest.raises(ArtifactError, match=r"^collected on 2\d\d\d-\d\d-\d\d by ada@laptop: expired \(sha256 "):
+    with pytest.raises(ArtifactError, match=r"^an object was collected on 2\d\d\d-\d\d-\d\d by ada@laptop: expired\n"):
         logged.store.reader().read_artifact(record, "file-0")
 
 
