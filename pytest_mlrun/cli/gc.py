@@ -88,7 +88,8 @@ def _write_sum(account: Account, console: Console, *, deleted: bool) -> None:
         return
     verb = "were deleted" if gone.objects != 1 else "was deleted"
     text = f"{_count(gone.objects, 'file')}, {show_size(gone.size_bytes)}, {verb if deleted else 'would be deleted'}"
-    console.write(f"{text}; {'1 run keeps its row' if gone.runs == 1 else f'{gone.runs} runs keep their rows'}")
+    rows = "1 run keeps its row" if gone.runs == 1 else f"{gone.runs} runs keep their rows"
+    console.write(f"{text}; {rows}" if gone.runs else text)
     if not deleted:
         console.write("  next:  pytest-mlrun gc --delete")
 
