@@ -122,7 +122,7 @@ def _add_tag(verbs: _Verbs[_Parser]) -> None:
 
 
 def _add_data(verbs: _Verbs[_Parser]) -> None:
-    summary = "Pin data snapshots in mlrun.lock, or check them"
+    summary = "Pin data snapshots in mlrun.lock, check them, or restore what a run kept"
     actions = verbs.add_parser("data", help=summary, description=f"{summary}.").add_subparsers(
         metavar="ACTION", required=True, parser_class=_Parser
     )
@@ -134,6 +134,11 @@ def _add_data(verbs: _Verbs[_Parser]) -> None:
         action.set_defaults(action=name)
         action.add_argument("names", metavar="NAME", nargs="*", help="of [data.NAME] in mlrun.toml; all if none given")
         _add_project(action)
+    what = 'Write the data that a run kept (keep = "copy") into a folder, as it was bit by bit'
+    restore = _add_verb(actions, "restore", what, "pytest-mlrun data restore 9f3a01bc -o recovered", module="restore")
+    restore.add_argument("ref", metavar="RUN", help=_RUN)
+    restore.add_argument("names", metavar="NAME", nargs="*", help="which of its data; all if none given")
+    restore.add_argument("-o", dest="output", metavar="DIR", required=True, help="each goes to DIR/NAME")
 
 
 def _add_project(verb: _Parser) -> None:

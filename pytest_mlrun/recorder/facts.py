@@ -40,8 +40,8 @@ class SessionFacts:
     code: CodeState
 
 
-Keep = Callable[[bytes], tuple[str, int]]
-"""Stores content that runs of this session will refer to; returns digest and size."""
+Keep = Callable[[bytes, str], tuple[str, int]]
+"""Stores content that runs of this session will refer to in a role; returns digest and size."""
 
 
 def find_session_facts(
@@ -77,5 +77,5 @@ def _find(store: Store, root: Path, keep: Keep) -> _Found:
 
 
 def _put(keep: Keep, name: str, content: bytes, media_type: str, role: str) -> dict[str, str | int]:
-    digest, size_bytes = keep(content)
+    digest, size_bytes = keep(content, role)
     return {"name": name, "digest": digest, "size_bytes": size_bytes, "media_type": media_type, "role": role}

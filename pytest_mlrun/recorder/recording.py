@@ -191,10 +191,11 @@ class Recording:
         staged = self._recorder.store.objects.stage_bytes(content)
         return self._publish(name, staged, media_type=media_type, role=role, unsafe=unsafe)
 
-    def add_file(self, name: str, path: Path, *, media_type: str, role: str, unsafe: bool = False) -> Artifact:
-        """Store a copy of a file as an artifact of this run."""
-        staged = self._recorder.store.objects.stage_file(path)
-        return self._publish(name, staged, media_type=media_type, role=role, unsafe=unsafe)
+    def add_file(self, name: str, path: Path, *, media_type: str, role: str, link: bool = False) -> Artifact:
+        """Store a file as an artifact of this run: a copy, or the file itself under a second name."""
+        objects = self._recorder.store.objects
+        staged = objects.stage_link(path) if link else objects.stage_file(path)
+        return self._publish(name, staged, media_type=media_type, role=role, unsafe=False)
 
     def link(self, artifact: Artifact) -> None:
         """Add an artifact whose object is in the store already."""
@@ -253,7 +254,11 @@ class Recording:
         """Return verified data, and write its digest into the record."""
         if name not in self.snapshots:
             snapshot = self._recorder.verify(self.plan.project, name)
-            self.link(self._recorder.manifest_of(snapshot))
+            keep = self.plan.project.data[name].keep == "copy"
+            manifest = self._recorder.manifest_of(snapshot, role="snapshot" if keep else "manifest")
+            if keep:
+                self._recorder.keep(snapshot)
+            self.link(manifest)
             self.write_context(
                 {
                     f"data.{name}.digest": snapshot.digest,

@@ -192,11 +192,15 @@ class Run(Assertions):
 
     # -- artifacts -------------------------------------------------------------------------------------------------
 
-    def log_artifact(self, path: str | os.PathLike[str], name: str | None = None) -> None:
-        """Store a copy of a file, or of every file of a folder, under ``name`` (default: its own name)."""
+    def log_artifact(self, path: str | os.PathLike[str], name: str | None = None, *, link: bool = False) -> None:
+        """Store a copy of a file, or of every file of a folder, under ``name`` (default: its own name).
+
+        With ``link=True`` nothing is copied: the file becomes read-only and gets a second name in the store. Do not
+        write to it again; ``pytest-mlrun verify`` tells if somebody did.
+        """
         from pytest_mlrun.run.files import add_path
 
-        add_path(self._recording, path, name)
+        add_path(self._recording, path, name, link=link)
 
     def log_checkpoint(
         self,

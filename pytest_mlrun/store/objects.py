@@ -7,7 +7,7 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -15,10 +15,10 @@ from typing import BinaryIO, Final
 
 from pytest_mlrun.errors import ArtifactError, StoreDamagedError, StoreError
 from pytest_mlrun.records.identity import new_id
+from pytest_mlrun.store.copying import copy_content, unreadable_source
 from pytest_mlrun.store.files import sync_folder, writing
 
 _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
-_CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,9 +80,47 @@ class Objects:
         try:
             source = path.open("rb")
         except OSError as error:
-            raise _unreadable_source(path, error) from error
+            raise unreadable_source(path, error) from error
         with source:
             return Staged(*self._copy(source, source_path=path))
+
+    def stage_link(self, path: Path) -> Staged:
+        """Make a file read-only and give it a second name, for ``publish`` or ``discard``; no byte is copied.
+
+        Who owns the file can make it writable again and change the object with it: ``verify`` tells. Where the file
+        lies on another disk, or the disk has no links, it is copied.
+
+        Args:
+            path: The file.
+
+        Raises:
+            ArtifactError: The file cannot be read.
+            StoreWriteError: The operating system refused the write.
+        """
+        temporary = self._temporary / f"object-{new_id()}"
+        try:
+            self._make_folder(self._temporary)
+            temporary.hardlink_to(path.resolve())
+            temporary.chmod(0o444)
+            with temporary.open("rb") as file:
+                digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+                os.fsync(file.fileno())
+                return Staged(digest, os.fstat(file.fileno()).st_size, temporary)
+        except OSError:
+            _remove(temporary)
+            return self.stage_file(path)
+
+    def holds(self, digest: str, size_bytes: int) -> bool:
+        """Say whether there is an object of that size; its bytes are not read.
+
+        Args:
+            digest: ``sha256:<hex>``.
+            size_bytes: Number of bytes that it should have.
+        """
+        try:
+            return self.path(digest).stat().st_size == size_bytes
+        except OSError:
+            return False
 
     def publish(self, staged: Staged) -> None:
         """Make staged content an object, durably, unless an intact equal one exists.
@@ -303,24 +341,23 @@ class Objects:
         return staged.digest, staged.size_bytes
 
     def _copy(self, source: BinaryIO, *, source_path: Path | None = None) -> tuple[str, int, Path]:
+        with self._aside() as temporary, temporary.open("x+b") as target:
+            digest, size_bytes = copy_content(source, target, source_path=source_path)
+            target.flush()
+            os.fchmod(target.fileno(), 0o444)
+            os.fsync(target.fileno())
+        return digest, size_bytes, temporary
+
+    @contextmanager
+    def _aside(self) -> Iterator[Path]:
         temporary = self._temporary / f"object-{new_id()}"
-        sha256 = hashlib.sha256()
-        size_bytes = 0
         try:
             with writing(temporary):
                 self._make_folder(temporary.parent)
-                with temporary.open("xb") as target:
-                    for chunk in _chunks(source, source_path):
-                        sha256.update(chunk)
-                        size_bytes += len(chunk)
-                        target.write(chunk)
-                    target.flush()
-                    os.fchmod(target.fileno(), 0o444)
-                    os.fsync(target.fileno())
+                yield temporary
         except BaseException:
             _remove(temporary)
             raise
-        return f"sha256:{sha256.hexdigest()}", size_bytes, temporary
 
     def _make_folder(self, folder: Path) -> None:
         for missing in (folder.parent, folder):
@@ -328,19 +365,6 @@ class Objects:
                 missing.mkdir(exist_ok=True)
                 # A power loss could take away the folder of a durable object.
                 sync_folder(missing.parent)
-
-
-def _chunks(source: BinaryIO, path: Path | None) -> Iterator[memoryview]:
-    buffer = memoryview(bytearray(_CHUNK_BYTES))
-    while True:
-        try:
-            count = source.readinto(buffer)  # type: ignore[attr-defined]
-        except OSError as error:
-            # Not a write error: the message would tell the reader to free space on the wrong disk.
-            raise _unreadable_source(path or Path(), error) from error
-        if not count:
-            return
-        yield buffer[:count]
 
 
 def _names(folder: Path) -> list[str]:
@@ -367,11 +391,3 @@ def _hash(content: bytes) -> str:
 
 def _short(digest: str) -> str:
     return f"sha256 {digest.removeprefix('sha256:')[:12]}…"
-
-
-def _unreadable_source(path: Path, error: OSError) -> ArtifactError:
-    return ArtifactError(
-        f"a file cannot be stored: {os.strerror(error.errno or 0)} ({path.name})",
-        where=str(path),
-        next_step="check the path and its permissions; a folder is stored file by file",
-    )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -13,10 +12,11 @@ from pytest_mlrun.errors import ArtifactError, StoreDamagedError, StoreError, St
 from pytest_mlrun.records.retention import Fate, Fates
 from pytest_mlrun.records.run import RECORD_VERSION, ROLES, Artifact, RunRecord
 from pytest_mlrun.store.files import read_bytes
+from pytest_mlrun.store.keptfiles import SNAPSHOT, read_kept_files
 from pytest_mlrun.store.layout import LogFiles, list_logs
 from pytest_mlrun.store.locks import find_boot_id
 from pytest_mlrun.store.log import read_log
-from pytest_mlrun.store.objects import Objects, digest_of_name
+from pytest_mlrun.store.objects import Objects
 from pytest_mlrun.store.segment import decode_runs
 from pytest_mlrun.store.tombstones import last_wanted_us
 from pytest_mlrun.store.view import Viewer
@@ -108,7 +108,11 @@ class RootReader:
                 )
             for event in content.events:
                 if event.kind == "hold":
-                    yield str(event.content.get("digest", ""))
+                    digest, role = str(event.content.get("digest", "")), str(event.content.get("role", ""))
+                    _refuse_role(role, str(path))
+                    yield digest
+                    if role == SNAPSHOT:
+                        yield from self._list_held(digest, path)
 
     def _name_objects(self, runs: Sequence[RunRecord], fates: Fates, held: AbstractSet[str]) -> dict[str, Fate]:
         by_id = {run.run_id: run for run in runs}
@@ -118,46 +122,52 @@ class RootReader:
             run = by_id[run_id]
             for artifact in run.artifacts:
                 named.setdefault(artifact.digest, fate)
-                if artifact.role == "snapshot":
-                    for digest in self._list_files(run, artifact):
+                if artifact.role == SNAPSHOT:
+                    for digest in self._list_of(run, artifact):
                         named.setdefault(digest, fate)
         for digest, fate in fates.objects.items():
             if digest not in named or not named[digest].kept:
                 named[digest] = fate
         return named
 
-    def _list_files(self, run: RunRecord, artifact: Artifact) -> tuple[str, ...]:
-        if artifact.digest in self._listings:
-            return self._listings[artifact.digest]
+    def _list_held(self, digest: str, path: Path) -> tuple[str, ...]:
+        # Not there: its writer has not come to look for the files yet, and will write anew what it does not find.
+        if digest not in self._objects and not self._objects.path_aside(digest).exists():
+            return ()
+        return self._list_files(digest, str(path))
+
+    def _list_of(self, run: RunRecord, artifact: Artifact) -> tuple[str, ...]:
         try:
-            content = self._objects.read(artifact.digest, since_us=last_wanted_us(run, artifact))
-            found = _read_listing(content)
+            return self._list_files(
+                artifact.digest, f"{artifact.name} of run {run.short_id}", since_us=last_wanted_us(run, artifact)
+            )
         except ArtifactError:
             return ()  # collected, and its files with it
-        except StoreDamagedError:
-            # Under way, or ended by a kill, between the reference and its object: what it will look for comes later.
-            if run.status in {"running", "orphaned"} and not self._objects.path(artifact.digest).exists():
-                return ()
-            raise _unreadable(run, artifact, self._root) from None
-        except (ValueError, KeyError, TypeError):
-            raise _unreadable(run, artifact, self._root) from None
-        self._listings[artifact.digest] = found
-        return found
 
-
-def _read_listing(content: bytes) -> tuple[str, ...]:
-    digests = [digest_of_name(str(sha256)) for _, _, sha256 in json.loads(content)["files"]]
-    if None in digests:
-        raise ValueError("a file without a digest")
-    return tuple(str(digest) for digest in digests)
+    def _list_files(self, digest: str, where: str, *, since_us: int = 0) -> tuple[str, ...]:
+        if digest not in self._listings:
+            try:
+                self._listings[digest] = read_kept_files(self._objects.read(digest, since_us=since_us))
+            except (StoreDamagedError, ValueError):
+                raise StoreDamagedError(
+                    "gc stopped: the listing of kept data cannot be read",
+                    details=(_STOPPED,),
+                    where=where,
+                    next_step="see: pytest-mlrun verify",
+                ) from None
+        return self._listings[digest]
 
 
 def _refuse_unknown(run: RunRecord) -> None:
     if run.v > RECORD_VERSION:
         raise _newer(f"a run of version {run.v}", f"run {run.short_id}")
     for artifact in run.artifacts:
-        if artifact.role not in ROLES:
-            raise _newer(f"an artifact of the role {artifact.role!r}", f"{artifact.name} of run {run.short_id}")
+        _refuse_role(artifact.role, f"{artifact.name} of run {run.short_id}")
+
+
+def _refuse_role(role: str, where: str) -> None:
+    if role not in ROLES:
+        raise _newer(f"an artifact of the role {role!r}", where)
 
 
 def _newer(what: str, where: str) -> StoreFormatError:
@@ -166,13 +176,4 @@ def _newer(what: str, where: str) -> StoreFormatError:
         details=(_STOPPED,),
         where=where,
         next_step="upgrade: pip install --upgrade pytest-mlrun",
-    )
-
-
-def _unreadable(run: RunRecord, artifact: Artifact, root: Path) -> StoreDamagedError:
-    return StoreDamagedError(
-        f"gc stopped: the listing of a kept snapshot cannot be read ({artifact.name} of run {run.short_id})",
-        details=(_STOPPED,),
-        where=str(root),
-        next_step="see: pytest-mlrun verify",
     )

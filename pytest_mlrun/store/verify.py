@@ -14,6 +14,7 @@ from pytest_mlrun.records.run import Artifact, RunRecord
 from pytest_mlrun.store.annotations import read_annotations
 from pytest_mlrun.store.digest import compute_run_digest
 from pytest_mlrun.store.files import read_bytes
+from pytest_mlrun.store.keptfiles import SNAPSHOT, read_kept_files
 from pytest_mlrun.store.layout import LogFiles, list_damaged, list_logs
 from pytest_mlrun.store.locks import find_boot_id
 from pytest_mlrun.store.log import read_log
@@ -74,7 +75,8 @@ def verify_store(store: Store) -> Iterator[Finding]:
                     continue  # its object is on the way
                 if artifact.digest not in store.objects and _is_collected(record, artifact, graveyard):
                     continue
-                wanted.setdefault(artifact.digest, []).append(record.run_id)
+                for digest in (artifact.digest, *_list_kept_files(store, artifact)):
+                    wanted.setdefault(digest, []).append(record.run_id)
     yield from _verify_objects(store, wanted)
     for path, reason in read_annotations(store.path)[1]:
         yield Finding("annotation", str(path), (), f"the annotation is not what was written: {reason}")
@@ -94,6 +96,15 @@ def count_collected(store: Store) -> int:
         for run in store.reader().runs()
         for artifact in run.artifacts
     )
+
+
+def _list_kept_files(store: Store, artifact: Artifact) -> tuple[str, ...]:
+    if artifact.role != SNAPSHOT:
+        return ()
+    try:
+        return read_kept_files(store.objects.read(artifact.digest))
+    except (MlrunError, ValueError):
+        return ()  # the listing itself is a finding
 
 
 def _is_collected(run: RunRecord, artifact: Artifact, graveyard: Graveyard) -> bool:

@@ -181,3 +181,22 @@ def test_it(mlrun):
 
     result.assert_outcomes(failed=1)
     assert any(line.startswith(f"E       pytest_mlrun.{error}: {headline}") for line in result.outlines)
+
+
+def test_a_linked_artifact_takes_no_second_copy(pytester: pytest.Pytester, stored_runs: Runs) -> None:
+    pytester.makepyfile(
+        """
+from pathlib import Path
+
+def test_it(mlrun):
+    Path("large.bin").write_bytes(b"x" * 1000)
+    mlrun.log_artifact("large.bin", link=True)
+"""
+    )
+
+    pytester.runpytest("--mlrun").assert_outcomes(passed=1)
+
+    (run,) = stored_runs()
+    digest = next(artifact.digest for artifact in run.artifacts if artifact.name == "large.bin")
+    stored = Store.open(pytester.path / ".pytest_mlrun").objects.path(digest)
+    assert stored.stat().st_ino == (pytester.path / "large.bin").stat().st_ino

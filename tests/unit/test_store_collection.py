@@ -211,7 +211,7 @@ def test_a_listing_that_cannot_be_read_stops_everything(logged: Logged) -> None:
     path.write_bytes(b"{}")
     before = files_of(logged.store)
 
-    with pytest.raises(StoreDamagedError, match=r"^gc stopped: the listing of a kept snapshot cannot be read"):
+    with pytest.raises(StoreDamagedError, match=r"^gc stopped: the listing of kept data cannot be read"):
         logged.collect(delete=False)
     assert files_of(logged.store) == before
 
@@ -234,7 +234,7 @@ def test_what_a_run_under_way_has_logged_stays(logged: Logged) -> None:
 def test_what_a_session_holds_for_runs_yet_to_come_stays_until_it_ends(logged: Logged) -> None:
     writer = logged.store.writer(session_id="s")
     staged = logged.objects.stage_bytes(b"environment")
-    writer.hold(staged.digest)
+    writer.hold(staged.digest, role="environment")
     logged.objects.publish(staged)
 
     logged.collect()
@@ -244,6 +244,20 @@ def test_what_a_session_holds_for_runs_yet_to_come_stays_until_it_ends(logged: L
 
     assert held == {b"environment"}
     assert logged.contents() == set()
+
+
+def test_the_files_of_a_snapshot_that_is_being_kept_stay(logged: Logged) -> None:
+    listing = snapshot_of(logged.objects, b"one", b"two")
+    writer = logged.store.writer(session_id="s")
+    staged = logged.objects.stage_bytes(listing)
+    writer.hold(staged.digest, role="snapshot")
+
+    logged.collect(delete=False)
+    logged.objects.publish(staged)
+    logged.collect()
+
+    assert logged.contents() == {listing, b"one", b"two"}
+    writer.close()
 
 
 def test_an_artifact_that_a_run_dropped_goes_while_the_run_is_under_way(logged: Logged) -> None:
