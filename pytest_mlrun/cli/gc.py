@@ -31,13 +31,13 @@ _COLUMNS: Final = (
 )
 _MEANINGS: Final[Mapping[str, str]] = {
     "live": "under way",
-    "registered": "named by a registry, and what they rest on",
-    "pinned": "tagged to stay, and what they rest on",
-    "top": "best of their leaderboard, and what they rest on",
-    "recent": "ended not long ago, and what they rest on",
-    "elsewhere": "recorded in a project that is not here",
-    "unreferenced": "named by no run: such as checkpoints that lost",
-    "abandoned": "half written when their process was killed",
+    "registered": "named by a registry",
+    "pinned": "tagged to stay",
+    "top": "best of a leaderboard",
+    "recent": "ended lately",
+    "elsewhere": "their project is not here",
+    "unreferenced": "named by no run",
+    "abandoned": "left by killed processes",
 }
 
 
@@ -70,7 +70,7 @@ def _write_table(account: Account, console: Console) -> None:
             str(tally.runs) if tally.runs else MISSING,
             str(tally.objects),
             show_size(tally.size_bytes),
-            _MEANINGS.get(fate.rule, "ended before that, and no other rule keeps them"),
+            _MEANINGS.get(fate.rule, "ended before that"),
         )
         for fate, tally in sorted(account.tallies.items(), key=lambda entry: not entry[0].kept)
     ]

@@ -55,6 +55,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
 def _choose(record: RunRecord, wanted: Sequence[str]) -> list[str]:
     data = {artifact.name.removeprefix("data/").removesuffix(".json"): artifact.role for artifact in record.artifacts
             if artifact.role in {"snapshot", "manifest"}}  # fmt: skip
+    if not data:
+        raise DataError(
+            f"run {record.short_id} was trained on no data that mlrun.toml names",
+            where=f"run {record.name}",
+            next_step="see what it rests on: pytest-mlrun show",
+        )
     kept = [name for name, role in data.items() if role == "snapshot"]
     for name in wanted:
         if name not in data:

@@ -63,8 +63,8 @@ def test_it_tells_bytes_per_rule_and_deletes_nothing_unasked(
 
     assert texts(console) == [
         "        rule                   runs  files  size",
-        "keep    recent                    1      1  12 B  ended not long ago, and what …",
-        "delete  exploratory_days = 90     1      1  10 B  ended before that, and no oth…",
+        "keep    recent                    1      1  12 B  ended lately",
+        "delete  exploratory_days = 90     1      1  10 B  ended before that",
         "1 file, 10 B, would be deleted; 1 run keeps its row",
         "  next:  pytest-mlrun gc --delete",
         "registries read: none found",
