@@ -12,6 +12,7 @@ from typing import Final, Literal, TypeVar
 
 from pytest_mlrun.errors import ConfigError, QueryError
 from pytest_mlrun.records.project import DataSource, Leaderboard, MetricDefinition, Naming, Project
+from pytest_mlrun.records.retention import Retention
 from pytest_mlrun.rules.suggest import did_you_mean
 from pytest_mlrun.rules.where import parse_where
 
@@ -75,7 +76,7 @@ def read_project(file: Path) -> Project:
         naming=_read_naming(document.table("naming")),
         leaderboards=document.sections("leaderboard", _read_leaderboard),
         aliases=document.sections("aliases", lambda _name, table: table.values),
-        retention=document.table("retention").values,
+        retention=_read_retention(document.table("retention")),
     )
     _refuse_unknown_metrics(project, document)
     return project
@@ -134,6 +135,16 @@ def _read_leaderboard(experiment: str, table: _Table) -> Leaderboard:
     except QueryError as error:
         raise table.wrong("where", f"cannot be understood: {error.headline}", error.next_step) from error
     return Leaderboard(experiment, by, where, table.choice("goal", ("max", "min")))
+
+
+def _read_retention(table: _Table) -> Retention:
+    table.allow(
+        ("exploratory_days", "top", "pin"),
+        instead={"exploratory": "exploratory_days", "days": "exploratory_days", "top_k": "top", "tag": "pin"},
+    )
+    usual = Retention()
+    pin = table.text("pin") or usual.pin
+    return Retention(table.count("exploratory_days") or usual.exploratory_days, table.count("top") or usual.top, pin)
 
 
 def _read_naming(table: _Table) -> Naming:

@@ -34,7 +34,7 @@ def read_evidence(run: RunRecord, source: RunSource, console: Console) -> Eviden
 
     names = [artifact.name for artifact in run.artifacts]
     listings = [name for name in names if name.startswith("data/") and name.endswith(".json")]
-    manifests = {name.removeprefix("data/").removesuffix(".json"): read(name, _read_manifest) for name in listings}
+    manifests = {name.removeprefix("data/").removesuffix(".json"): read(name, read_manifest) for name in listings}
     series = {name: read(name, _read_series) for name in run.series}
     return Evidence(
         run,
@@ -61,7 +61,18 @@ def _read_environment(run: RunRecord, name: str, source: RunSource) -> dict[str,
     return document
 
 
-def _read_manifest(run: RunRecord, name: str, source: RunSource) -> Manifest:
+def read_manifest(run: RunRecord, name: str, source: RunSource) -> Manifest:
+    """Return the listing of a snapshot that a run was trained on.
+
+    Args:
+        run: The run.
+        name: The artifact.
+        source: The store.
+
+    Raises:
+        MlrunError: If it cannot be read.
+        ValueError, KeyError, TypeError: If it is not as it was written.
+    """
     listing = json.loads(source.read_artifact(run, name))
     files = tuple(FileEntry(str(path), int(size), str(digest)) for path, size, digest in listing["files"])
     return Manifest(str(listing["digest"]), files, "folder" if listing["kind"] == "folder" else "file")

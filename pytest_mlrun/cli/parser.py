@@ -43,6 +43,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_export(verbs)
     _add_import(verbs)
     _add_compact(verbs)
+    _add_gc(verbs)
     return parser
 
 
@@ -134,7 +135,7 @@ def _add_sql(verbs: _Verbs[_Parser]) -> None:
 
 
 def _add_data(verbs: _Verbs[_Parser]) -> None:
-    summary = "Pin data snapshots in mlrun.lock, or check them"
+    summary = "Pin data snapshots in mlrun.lock, check them, or restore what a run kept"
     actions = verbs.add_parser("data", help=summary, description=f"{summary}.").add_subparsers(
         metavar="ACTION", required=True, parser_class=_Parser
     )
@@ -146,6 +147,11 @@ def _add_data(verbs: _Verbs[_Parser]) -> None:
         action.set_defaults(action=name)
         action.add_argument("names", metavar="NAME", nargs="*", help="of [data.NAME] in mlrun.toml; all if none given")
         _add_project(action)
+    what = 'Write the data that a run kept (keep = "copy") into a folder, as it was bit by bit'
+    restore = _add_verb(actions, "restore", what, "pytest-mlrun data restore 9f3a01bc -o recovered", module="restore")
+    restore.add_argument("ref", metavar="RUN", help=_RUN)
+    restore.add_argument("names", metavar="NAME", nargs="*", help="which of its data; all if none given")
+    restore.add_argument("-o", dest="output", metavar="DIR", required=True, help="each goes to DIR/NAME")
 
 
 def _add_project(verb: _Parser) -> None:
@@ -219,6 +225,18 @@ def _add_into(verb: _Parser) -> None:
 def _add_compact(verbs: _Verbs[_Parser]) -> None:
     summary = "Rewrite the store's many small files as few large ones, while others write and read"
     _add_json(_add_verb(verbs, "compact", summary, "pytest-mlrun compact"))
+
+
+def _add_gc(verbs: _Verbs[_Parser]) -> None:
+    summary = "Say which artifacts no rule of [retention] keeps, and delete them if asked; rows of runs stay"
+    verb = _add_verb(verbs, "gc", summary, "pytest-mlrun gc --delete")
+    verb.add_argument("--delete", action="store_true", help="delete them; without it nothing is written")
+    _add_json(verb)
+    verb.add_argument(
+        "--project",
+        metavar="DIR",
+        help="folder of the mlrun.toml that speaks for runs whose own is not here; they are kept if not given",
+    )
 
 
 def _whole(text: str) -> int:

@@ -32,6 +32,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         points,
         confusions,
         events=events,
+        collected=source.collected(record),
         width=console.width,
         now_us=console.now_us,
         verbose=args.verbose,
@@ -68,6 +69,6 @@ def _read_confusions(record: RunRecord, source: RunSource) -> tuple[dict[str, Co
         except StoreDamagedError as error:  # the rest of the screen is still true
             lost = lost or error
         except (ValueError, TypeError, ArtifactError):
-            # Somebody's own file under such a name, or one that was left out when the run was exported.
+            # Somebody's own file under such a name, or one that was collected, or left out of an exported run.
             continue
     return found, lost

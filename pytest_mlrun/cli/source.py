@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -14,6 +14,7 @@ from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.names import STORE_FOLDER
 from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.query import Census, Comparison
+from pytest_mlrun.records.retention import Tombstone
 from pytest_mlrun.records.run import RunRecord
 
 if TYPE_CHECKING:
@@ -71,6 +72,10 @@ class RunSource(Protocol):
 
     def annotations(self, run_id: str) -> tuple[Annotation, ...]:
         """Return what was said about a run after it ended, oldest first."""
+        ...
+
+    def collected(self, run: RunRecord) -> Mapping[str, Tombstone]:
+        """Return the artifacts of a run that were collected, by name."""
         ...
 
     def series(self, run_id: str, name: str) -> Points:

@@ -44,7 +44,7 @@ class Finding(Protocol):
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run ``pytest-mlrun verify``."""
     from pytest_mlrun.store.store import Store
-    from pytest_mlrun.store.verify import verify_store
+    from pytest_mlrun.store.verify import count_collected, verify_store
 
     if args.files:
         return verify_bundles(args, console)
@@ -54,10 +54,13 @@ def run(args: argparse.Namespace, console: Console) -> int:
         names = {run.run_id: run.name for run in store.reader().runs()}
         progress.detail = f"{len(names)} runs"
         findings = list(verify_store(store))
+        collected = count_collected(store)
     if args.json:
         console.write_all(_json_line(finding) for finding in findings)
     else:
         write_findings(findings, names, store=str(store.path), console=console)
+        if collected:
+            console.write(f"{_count(collected, 'artifact')} collected by gc, each with a tombstone")
         if not args.quarantine and any(_can_be_put_aside(finding) for finding in findings):
             console.write(
                 "         or put damaged files aside, and keep what is intact: pytest-mlrun verify --quarantine"

@@ -43,7 +43,8 @@ class Recorder:
         self.meters = Meters()
         self._facts: dict[Path, SessionFacts] = {}
         self._snapshots: dict[tuple[Path, str], Snapshot] = {}
-        self._manifests: dict[tuple[str, str], Artifact] = {}
+        self._manifests: dict[tuple[str, str, str], Artifact] = {}
+        self._kept: set[str] = set()
         self._open: dict[str, Recording] = {}
 
     @cached_property
@@ -134,15 +135,28 @@ class Recorder:
             self._snapshots[key] = find_snapshot(project, name, shared=self.shared)
         return self._snapshots[key]
 
-    def manifest_of(self, snapshot: Snapshot) -> Artifact:
+    def keep(self, snapshot: Snapshot) -> None:
+        """Put the files of a snapshot into the store, unless they are there; see ``keep_files``.
+
+        Raises:
+            DataError: If the data changed while it was copied.
+            StoreWriteError: If the store refuses.
+        """
+        from pytest_mlrun.recorder.keeping import keep_files
+
+        if snapshot.digest not in self._kept:
+            keep_files(self.store.objects, snapshot, shared=self.shared)
+            self._kept.add(snapshot.digest)
+
+    def manifest_of(self, snapshot: Snapshot, *, role: str) -> Artifact:
         """Store the listing of a snapshot's files, once, so that a later run can be compared file by file."""
-        key = (snapshot.name, snapshot.digest)
+        key = (snapshot.name, snapshot.digest, role)
         if key not in self._manifests:
             files = [[entry.path, entry.size_bytes, entry.sha256] for entry in snapshot.manifest.files]
             listing = {"digest": snapshot.digest, "kind": snapshot.manifest.kind, "files": files}
-            digest, size_bytes = self.store.objects.put_bytes(json.dumps(listing, sort_keys=True).encode())
+            digest, size_bytes = self._keep_for_session(json.dumps(listing, sort_keys=True).encode(), role)
             self._manifests[key] = Artifact(
-                f"data/{snapshot.name}.json", digest, size_bytes, "application/json", "manifest", time_us=now_us()
+                f"data/{snapshot.name}.json", digest, size_bytes, "application/json", role, time_us=now_us()
             )
         return self._manifests[key]
 
@@ -164,9 +178,25 @@ class Recorder:
                 self.writer.close()
         return tuple(finished)
 
+    def _keep_for_session(self, content: bytes, role: str) -> tuple[str, int]:
+        # A collector that runs before the first run refers to the object must know that one will.
+        staged = self.store.objects.stage_bytes(content)
+        try:
+            self.writer.hold(staged.digest, role=role)
+        except BaseException:
+            self.store.objects.discard(staged)
+            raise
+        self.store.objects.publish(staged)
+        return staged.digest, staged.size_bytes
+
     def _facts_of(self, root: Path) -> SessionFacts:
         if root not in self._facts:
             self._facts[root] = find_session_facts(
-                self.store, self.shared, session_id=self.session_id, root=root, argv=self._argv
+                self.store,
+                self.shared,
+                session_id=self.session_id,
+                root=root,
+                argv=self._argv,
+                keep=self._keep_for_session,
             )
         return self._facts[root]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, SupportsFloat, cast
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.records.project import MetricDefinition
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.records.verdict import Verdict
+    from pytest_mlrun.rules.checkpoints import Checkpoint
     from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.rules.row_ids import RowIds
     from pytest_mlrun.store.objects import Staged
@@ -47,6 +48,7 @@ class Recording:
         log_metric: Log one value of a metric; see ``Run.log_metric``.
         selected: The winner that the run was given.
         splits: The rows of every split logged so far.
+        checkpoints: The checkpoints that are kept so far.
         closed: Whether the run has finished.
     """
 
@@ -68,6 +70,7 @@ class Recording:
         self.artifacts: dict[str, Artifact] = {}
         self.snapshots: dict[str, Snapshot] = {}
         self.splits: dict[str, RowIds] = {}
+        self.checkpoints: list[Checkpoint] = []
         self.children: list[Recording] = []
         self.selected: Selected | None = None
         self.closed = False
@@ -188,15 +191,23 @@ class Recording:
         staged = self._recorder.store.objects.stage_bytes(content)
         return self._publish(name, staged, media_type=media_type, role=role, unsafe=unsafe)
 
-    def add_file(self, name: str, path: Path, *, media_type: str, role: str, unsafe: bool = False) -> Artifact:
-        """Store a copy of a file as an artifact of this run."""
-        staged = self._recorder.store.objects.stage_file(path)
-        return self._publish(name, staged, media_type=media_type, role=role, unsafe=unsafe)
+    def add_file(self, name: str, path: Path, *, media_type: str, role: str, link: bool = False) -> Artifact:
+        """Store a file as an artifact of this run: a copy, or the file itself under a second name."""
+        objects = self._recorder.store.objects
+        staged = objects.stage_link(path) if link else objects.stage_file(path)
+        return self._publish(name, staged, media_type=media_type, role=role, unsafe=False)
 
     def link(self, artifact: Artifact) -> None:
         """Add an artifact whose object is in the store already."""
         self._recorder.writer.artifact(self.id, artifact)
         self.artifacts[artifact.name] = artifact
+
+    def drop_artifacts(self, names: Iterable[str]) -> None:
+        """Take artifacts from the run again; collection deletes objects that no other artifact names."""
+        self.refuse_if_closed()
+        for name in names:
+            self._recorder.writer.drop(self.id, name)
+            del self.artifacts[name]
 
     def _publish(self, name: str, staged: Staged, *, media_type: str, role: str, unsafe: bool) -> Artifact:
         from pytest_mlrun.rules.naming import check_artifact_name
@@ -243,7 +254,11 @@ class Recording:
         """Return verified data, and write its digest into the record."""
         if name not in self.snapshots:
             snapshot = self._recorder.verify(self.plan.project, name)
-            self.link(self._recorder.manifest_of(snapshot))
+            keep = self.plan.project.data[name].keep == "copy"
+            manifest = self._recorder.manifest_of(snapshot, role="snapshot" if keep else "manifest")
+            if keep:
+                self._recorder.keep(snapshot)
+            self.link(manifest)
             self.write_context(
                 {
                     f"data.{name}.digest": snapshot.digest,

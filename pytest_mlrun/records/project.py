@@ -8,6 +8,8 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
+from pytest_mlrun.records.retention import Retention
+
 Goal = Literal["max", "min"]
 
 
@@ -98,7 +100,7 @@ class Project:
         root: Folder that test identities and data paths are relative to.
         config_file: The ``mlrun.toml`` read, if any.
         aliases: ``[aliases.<name>]`` as written: the policy of each alias.
-        retention: ``[retention]`` as written.
+        retention: ``[retention]``: how long artifacts are kept.
     """
 
     root: Path
@@ -108,7 +110,7 @@ class Project:
     naming: Naming = field(default_factory=Naming)
     leaderboards: Mapping[str, Leaderboard] = field(default_factory=dict)
     aliases: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
-    retention: Mapping[str, object] = field(default_factory=dict)
+    retention: Retention = field(default_factory=Retention)
 
     @property
     def lock_file(self) -> Path:

@@ -16,6 +16,21 @@ Cause = Literal["oom", "nan", "data_schema", "data_snapshot", "timeout", "interr
 STATUSES: tuple[str, ...] = get_args(Status)
 OUTCOMES: tuple[str, ...] = get_args(Outcome)
 CAUSES: tuple[str, ...] = get_args(Cause)
+ROLES: frozenset[str] = frozenset(
+    {
+        "artifact",
+        "checkpoint",
+        "environment",
+        "figure",
+        "labels",
+        "manifest",
+        "model",
+        "patch",
+        "predictions",
+        "snapshot",
+        "table",
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +42,8 @@ class Artifact:
         digest: ``sha256:<hex>`` of the bytes.
         size_bytes: Number of bytes.
         media_type: MIME type, such as ``application/json``.
-        role: ``artifact``, ``model``, ``predictions``, ``labels``, ``patch``, ``environment``, ``manifest``,
-            ``figure``, ``table``.
+        role: One of ``ROLES``. A ``manifest`` lists the files of a snapshot; a ``snapshot`` does so too, and each of
+            these files is an object of the store.
         unsafe: Whether reading it can run code (a pickle).
         time_us: Microseconds since the epoch, UTC.
     """

@@ -6,7 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TypeAlias
 
 from pytest_mlrun.records.annotation import Annotation
-from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.records.retention import Tombstone
+from pytest_mlrun.records.run import Artifact, RunRecord
 from pytest_mlrun.report.confusion import Confusion, render_confusion
 from pytest_mlrun.report.facts import (
     count_of,
@@ -46,6 +47,7 @@ def render_run(
     now_us: int,
     verbose: bool = False,
     events: Sequence[Annotation] = (),
+    collected: Mapping[str, Tombstone] | None = None,
 ) -> list[Line]:
     """Return the lines of the screen.
 
@@ -57,6 +59,7 @@ def render_run(
         now_us: Microseconds since the epoch.
         verbose: Whether to add the traceback and the whole context.
         events: What was said about it after it ended, oldest first; the run's tags are those that follow from it.
+        collected: Artifacts whose bytes are gone, by name.
     """
     lines: list[Line] = [
         (name_of(run), {"bold": True}),
@@ -75,7 +78,7 @@ def render_run(
     lines.append(("", {}))
     lines += _labelled(_models(run))
     lines += _labelled(describe_pillars(run))
-    lines += _section("artifacts", _artifacts(run, width))
+    lines += _section("artifacts", _artifacts(run, collected or {}, now_us, width))
     lines += _section("tags", [f"{name} = {value}" for name, value in run.tags.items()])
     lines += _section("added later", [_event(event, now_us) for event in events])
     if verbose:
@@ -189,13 +192,20 @@ def _gates(run: RunRecord) -> list[str]:
     return [*lines, remark] if remark else lines
 
 
-def _artifacts(run: RunRecord, width: int | None) -> list[str]:
+def _artifacts(run: RunRecord, collected: Mapping[str, Tombstone], now_us: int, width: int | None) -> list[str]:
+    def remark(artifact: Artifact) -> str:
+        tombstone = collected.get(artifact.name)
+        if tombstone is not None:
+            when = show_time(tombstone.time_us, now_us=now_us)
+            return f"  COLLECTED {when} by {tombstone.who}: {tombstone.objects[artifact.digest]}"
+        return "  UNSAFE to load" if artifact.unsafe else ""
+
     rows = [
         (
             artifact.name,
             show_size(artifact.size_bytes),
             short_digest(artifact.digest),
-            artifact.role + ("  UNSAFE to load" if artifact.unsafe else ""),
+            artifact.role + remark(artifact),
         )
         for artifact in run.artifacts
     ]

@@ -30,7 +30,7 @@ Points: TypeAlias = "tuple[NDArray[object], NDArray[object]]"
 _RUN = ("experiment", "test", "status", "outcome", "cause")
 _MACHINE = ("host.name", "host.kernel", "host.memory_bytes", "threads")
 _CODE = ("code.vcs", "code.commit", "code.tree", "code.patch_omitted")
-_EXPLAINED = frozenset({"environment", "patch", "manifest"})
+_EXPLAINED = frozenset({"environment", "patch", "manifest", "snapshot"})
 """Roles of artifacts that another pillar explains."""
 
 

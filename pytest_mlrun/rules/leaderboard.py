@@ -58,7 +58,12 @@ def can_win(run: RunRecord) -> bool:
 
 
 def best(runs: Iterable[RunRecord], *, by: str, goal: Goal, where: Sequence[Comparison] = ()) -> RunRecord | None:
-    """Return the run that passed with the best value of a metric; the earliest of equals; None where there is none.
+    """Return the run that passed with the best value of a metric; None where there is none. See ``rank``."""
+    return next(iter(rank(runs, by=by, goal=goal, where=where)), None)
+
+
+def rank(runs: Iterable[RunRecord], *, by: str, goal: Goal, where: Sequence[Comparison] = ()) -> list[RunRecord]:
+    """Return the runs that passed, the best value of a metric first; the earlier of equals is the better one.
 
     NaN never wins.
 
@@ -72,7 +77,7 @@ def best(runs: Iterable[RunRecord], *, by: str, goal: Goal, where: Sequence[Comp
         run for run in runs if can_win(run) and not math.isnan(run.metrics.get(by, math.nan)) and matches(run, where)
     ]
     sign = -1.0 if goal == "max" else 1.0
-    return min(candidates, key=lambda run: (sign * run.metrics[by], run.started_us, run.run_id), default=None)
+    return sorted(candidates, key=lambda run: (sign * run.metrics[by], run.started_us, run.run_id))
 
 
 def matches(run: RunRecord, where: Sequence[Comparison]) -> bool:

@@ -24,7 +24,7 @@ TABLE_TYPES = {
 }
 
 
-def add_path(recording: Recording, given: str | os.PathLike[str], name: str | None) -> None:
+def add_path(recording: Recording, given: str | os.PathLike[str], name: str | None, *, link: bool = False) -> None:
     """Store a file, or every file of a folder.
 
     Raises:
@@ -39,7 +39,7 @@ def add_path(recording: Recording, given: str | os.PathLike[str], name: str | No
     path = Path(given)
     name = _read_name(name or path.name, "log_artifact(path, name)")
     if path.is_file():
-        recording.add_file(name, path, media_type=_media_type(name), role="artifact")
+        recording.add_file(name, path, media_type=_media_type(name), role="artifact", link=link)
         return
     files = sorted(file for file in path.rglob("*") if file.is_file())
     if not files:
@@ -49,7 +49,7 @@ def add_path(recording: Recording, given: str | os.PathLike[str], name: str | No
         )
     for file in files:
         inner = f"{name}/{file.relative_to(path).as_posix()}"
-        recording.add_file(inner, file, media_type=_media_type(inner), role="artifact")
+        recording.add_file(inner, file, media_type=_media_type(inner), role="artifact", link=link)
 
 
 def add_dict(recording: Recording, value: Mapping[str, object] | list[object], name: str) -> Artifact:

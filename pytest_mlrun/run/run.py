@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from pytest_mlrun.recorder.recording import Recording
+    from pytest_mlrun.records.project import Goal
     from pytest_mlrun.records.run import Artifact
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.rules.predictions import Label
@@ -191,11 +192,50 @@ class Run(Assertions):
 
     # -- artifacts -------------------------------------------------------------------------------------------------
 
-    def log_artifact(self, path: str | os.PathLike[str], name: str | None = None) -> None:
-        """Store a copy of a file, or of every file of a folder, under ``name`` (default: its own name)."""
+    def log_artifact(self, path: str | os.PathLike[str], name: str | None = None, *, link: bool = False) -> None:
+        """Store a copy of a file, or of every file of a folder, under ``name`` (default: its own name).
+
+        With ``link=True`` nothing is copied: the file becomes read-only and gets a second name in the store. Do not
+        write to it again; ``pytest-mlrun verify`` tells if somebody did.
+        """
         from pytest_mlrun.run.files import add_path
 
-        add_path(self._recording, path, name)
+        add_path(self._recording, path, name, link=link)
+
+    def log_checkpoint(
+        self,
+        step: int,
+        path: str | os.PathLike[str],
+        *,
+        metric: str = "",
+        goal: Goal | None = None,
+        keep_best: int = 1,
+        keep_last: bool = True,
+    ) -> bool:
+        """Keep a copy of a checkpoint if it is the last or one of the best; those that it beats go.
+
+        They are the artifacts ``checkpoints/<step>/<file>``. A training that is killed keeps what it had.
+
+        Args:
+            step: When it was, such as the epoch.
+            path: A file or folder; the next checkpoint may be written over it.
+            metric: What decides, by its last value; without one only the last checkpoint is kept.
+            goal: Whether more or less of it is better; ``mlrun.toml`` or the metric's name if not given.
+            keep_best: How many of the best are kept.
+            keep_last: Whether the last one is kept too, to go on from.
+
+        Returns:
+            Whether it is one of the best.
+
+        Raises:
+            ArtifactError: If there is no such file, or nothing says which value is better.
+            MetricError: If the metric was never logged.
+        """
+        from pytest_mlrun.run.checkpoints import add_checkpoint
+
+        return add_checkpoint(
+            self._recording, step, path, metric=metric, goal=goal, keep_best=keep_best, keep_last=keep_last
+        )
 
     def log_dict(self, dictionary: Mapping[str, object] | list[object], name: str) -> Artifact:
         """Store a dictionary or list as JSON."""

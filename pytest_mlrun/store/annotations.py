@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, cast
+from typing import TYPE_CHECKING, cast
 
 from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.identity import new_id, now_us
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.digest import compute_annotation_digest
+from pytest_mlrun.store.eventfile import decode_event, encode_event
 from pytest_mlrun.store.files import Steps, publish, read_bytes
 from pytest_mlrun.store.layout import list_annotations
 from pytest_mlrun.store.schema import ANNOTATION_FIELDS, clean
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from pytest_mlrun.records.query import Comparison
     from pytest_mlrun.store.columns import Bools
     from pytest_mlrun.store.guard import Part
-
-_KINDS: Final[Mapping[str, type]] = {"text": str, "int": int, "time": int, "texts": dict}
 
 
 def annotate(
@@ -63,9 +61,7 @@ def path_of(root: Path, annotation_id: str) -> Path:
 
 def encode(event: Annotation) -> bytes:
     """Write an event as its file holds it: one line of JSON, keys and tags sorted."""
-    fields = {name: getattr(event, name) for name in ANNOTATION_FIELDS} | {"tags": dict(event.tags)}
-    text = json.dumps(fields, ensure_ascii=False, sort_keys=True, separators=(",", ":"))
-    return text.encode("utf-8") + b"\n"
+    return encode_event(event, ANNOTATION_FIELDS)
 
 
 def decode(content: bytes, annotation_id: str) -> Annotation:
@@ -81,14 +77,7 @@ def decode(content: bytes, annotation_id: str) -> Annotation:
     Raises:
         ValueError: It is not what was written.
     """
-    fields = json.loads(content)
-    if not isinstance(fields, dict) or any(
-        type(fields.get(name)) is not _KINDS[kind] for name, kind in ANNOTATION_FIELDS.items()
-    ):
-        raise ValueError("a field is missing or of another kind")
-    if not all(isinstance(text, str) for text in fields["tags"].values()):
-        raise ValueError("a tag is no text")
-    event = Annotation(**{name: fields[name] for name in ANNOTATION_FIELDS})
+    event = decode_event(content, Annotation, ANNOTATION_FIELDS)
     if event.annotation_id != annotation_id:
         raise ValueError(f"it calls itself {event.annotation_id}")
     if compute_annotation_digest(event) != event.digest or encode(event) != content:

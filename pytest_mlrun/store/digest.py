@@ -9,9 +9,18 @@ from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from pytest_mlrun.records.annotation import Annotation
+from pytest_mlrun.records.retention import Tombstone
 from pytest_mlrun.records.run import Artifact, RunRecord
 from pytest_mlrun.records.verdict import Verdict
-from pytest_mlrun.store.schema import ANNOTATION_FIELDS, ARTIFACT_FIELDS, GATE_FIELDS, RUN_FIELDS, Fields, Kind
+from pytest_mlrun.store.schema import (
+    ANNOTATION_FIELDS,
+    ARTIFACT_FIELDS,
+    GATE_FIELDS,
+    RUN_FIELDS,
+    TOMBSTONE_FIELDS,
+    Fields,
+    Kind,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -58,8 +67,24 @@ def compute_annotation_digest(event: Annotation) -> str:
     Returns:
         ``sha256:<hex>``.
     """
-    fields: Fields = {name: kind for name, kind in ANNOTATION_FIELDS.items() if name != "digest"}
-    text = json.dumps(["mlrun-annotation-1", _struct(event, fields)], ensure_ascii=False, separators=(",", ":"))
+    return _digest_of("mlrun-annotation-1", event, ANNOTATION_FIELDS)
+
+
+def compute_tombstone_digest(tombstone: Tombstone) -> str:
+    """Compute the digest of a tombstone.
+
+    Args:
+        tombstone: The tombstone; its own ``digest`` is not looked at.
+
+    Returns:
+        ``sha256:<hex>``.
+    """
+    return _digest_of("mlrun-tombstone-1", tombstone, TOMBSTONE_FIELDS)
+
+
+def _digest_of(form: str, event: Annotation | Tombstone, fields: Fields) -> str:
+    covered: Fields = {name: kind for name, kind in fields.items() if name != "digest"}
+    text = json.dumps([form, _struct(event, covered)], ensure_ascii=False, separators=(",", ":"))
     return "sha256:" + hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
@@ -105,7 +130,7 @@ def series_bytes(series: Series) -> bytes:
     return rows.tobytes()
 
 
-def _struct(item: RunRecord | Artifact | Verdict | Annotation, fields: Fields) -> Canonical:
+def _struct(item: RunRecord | Artifact | Verdict | Annotation | Tombstone, fields: Fields) -> Canonical:
     return [[name, _WRITE[fields[name]](getattr(item, name))] for name in sorted(fields)]
 
 

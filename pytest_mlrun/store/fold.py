@@ -86,6 +86,10 @@ def _artifact(state: RunState, event: Event) -> None:
     state.artifacts.append(load_fields(Artifact, ARTIFACT_FIELDS, event.content))
 
 
+def _drop(state: RunState, event: Event) -> None:
+    state.artifacts = [artifact for artifact in state.artifacts if artifact.name != event.content["name"]]
+
+
 def _gate(state: RunState, event: Event) -> None:
     state.gates.append(load_fields(Verdict, GATE_FIELDS, event.content))
 
@@ -112,6 +116,7 @@ _CHANGES: Final[Mapping[str, Callable[[RunState, Event], None]]] = {
     "tags": _tags,
     "context": _context,
     "artifact": _artifact,
+    "drop": _drop,
     "gate": _gate,
     "channels": _channels,
     "points": _points,

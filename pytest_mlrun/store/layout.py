@@ -139,6 +139,18 @@ def list_annotations(root: Path) -> list[str]:
     return _stems(root / "annotations", ".json")
 
 
+def list_tombstones(root: Path) -> list[str]:
+    """List the tombstones of collected objects.
+
+    Args:
+        root: The store's folder.
+
+    Returns:
+        Their ids, oldest first.
+    """
+    return _stems(root / "tombstones", ".json")
+
+
 def list_leftovers(root: Path) -> list[str]:
     """List lock and points files whose log is gone, as a kill in the middle of removal leaves them.
 

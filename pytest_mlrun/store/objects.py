@@ -7,18 +7,19 @@ import io
 import os
 import re
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from pytest_mlrun.errors import ArtifactError, StoreDamagedError, StoreError
 from pytest_mlrun.records.identity import new_id
 from pytest_mlrun.store.absent import is_absent
+from pytest_mlrun.store.copying import copy_content, unreadable_source
 from pytest_mlrun.store.files import sync_folder, writing
 
 _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
-_CHUNK_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +50,7 @@ class Objects:
     """
 
     def __init__(self, store: Path) -> None:
+        self._store = store
         self._folder = store / "objects"
         self._temporary = store / "tmp"
 
@@ -79,9 +81,47 @@ class Objects:
         try:
             source = path.open("rb")
         except OSError as error:
-            raise _unreadable_source(path, error) from error
+            raise unreadable_source(path, error) from error
         with source:
             return Staged(*self._copy(source, source_path=path))
+
+    def stage_link(self, path: Path) -> Staged:
+        """Make a file read-only and give it a second name, for ``publish`` or ``discard``; no byte is copied.
+
+        Who owns the file can make it writable again and change the object with it: ``verify`` tells. Where the file
+        lies on another disk, or the disk has no links, it is copied.
+
+        Args:
+            path: The file.
+
+        Raises:
+            ArtifactError: The file cannot be read.
+            StoreWriteError: The operating system refused the write.
+        """
+        temporary = self._temporary / f"object-{new_id()}"
+        try:
+            self._make_folder(self._temporary)
+            temporary.hardlink_to(path.resolve())
+            temporary.chmod(0o444)
+            with temporary.open("rb") as file:
+                digest = f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+                os.fsync(file.fileno())
+                return Staged(digest, os.fstat(file.fileno()).st_size, temporary)
+        except OSError:
+            _remove(temporary)
+            return self.stage_file(path)
+
+    def holds(self, digest: str, size_bytes: int) -> bool:
+        """Say whether there is an object of that size; its bytes are not read.
+
+        Args:
+            digest: ``sha256:<hex>``.
+            size_bytes: Number of bytes that it should have.
+        """
+        try:
+            return self.path(digest).stat().st_size == size_bytes
+        except OSError:
+            return False
 
     def publish(self, staged: Staged) -> None:
         """Make staged content an object, durably, unless an intact equal one exists.
@@ -155,41 +195,98 @@ class Objects:
             )
         return self._folder / match[1] / match[2]
 
-    def read(self, digest: str) -> bytes:
-        """Return the bytes of an object, verified.
+    def path_aside(self, digest: str) -> Path:
+        """Say where an object lies while a collection decides about it.
 
         Args:
             digest: ``sha256:<hex>``.
 
+        Raises:
+            StoreDamagedError: The text is not a digest.
+        """
+        path = self.path(digest)
+        return self._store / "trash" / f"{path.parent.name}{path.name}"
+
+    def open(self, digest: str, *, since_us: int = 0) -> io.BufferedReader:
+        """Open an object for reading; its bytes are not verified.
+
+        Args:
+            digest: ``sha256:<hex>``.
+            since_us: When a record counted on it for the last time; a collection before that explains nothing.
+
         Returns:
-            The bytes.
+            A file.
 
         Raises:
-            ArtifactError: The object was left out on purpose.
-            StoreDamagedError: The object is missing, or its bytes are not those that were stored.
+            ArtifactError: The object was collected, or left out on purpose.
+            StoreDamagedError: The object is missing.
             StoreError: The object cannot be read.
         """
         path = self.path(digest)
         try:
-            content = path.read_bytes()
+            # A collection takes an object aside before it decides, and may bring it back at any moment.
+            for place in (path, self.path_aside(digest)):
+                with suppress(FileNotFoundError):
+                    return place.open("rb")
+            return path.open("rb")
         except FileNotFoundError as error:
-            if is_absent(self._folder.parent, digest):
-                raise ArtifactError(
-                    f"an object was left out when its run was exported: {_short(digest)}",
-                    where=str(path),
-                    next_step="merge the store it came from, or import a bundle with it: export RUN --all-artifacts",
-                ) from error
-            raise StoreDamagedError(
-                f"an object is missing: {_short(digest)}",
-                where=str(path),
-                next_step="restore it from a copy of the store; see what else is missing: pytest-mlrun verify",
-            ) from error
+            raise self._missing(digest, path, since_us) from error
         except OSError as error:
             raise StoreError(
                 f"an object cannot be read: {os.strerror(error.errno or 0)}",
                 where=str(path),
                 next_step="check the file's permissions",
             ) from error
+
+    def _missing(self, digest: str, path: Path, since_us: int) -> ArtifactError | StoreDamagedError:
+        from pytest_mlrun.store.tombstones import Graveyard
+
+        tombstone = Graveyard(self._store).find(digest, since_us=since_us)
+        if tombstone is None and is_absent(self._store, digest):
+            return ArtifactError(
+                f"an object was left out when its run was exported: {_short(digest)}",
+                where=str(path),
+                next_step="merge the store it came from, or import a bundle with it: export RUN --all-artifacts",
+            )
+        if tombstone is None:
+            return StoreDamagedError(
+                f"an object is missing: {_short(digest)}",
+                where=str(path),
+                next_step="restore it from a copy of the store; see what else is missing: pytest-mlrun verify",
+            )
+        day = datetime.fromtimestamp(tombstone.time_us / 1e6, tz=UTC).date()
+        return ArtifactError(
+            f"an object was collected on {day} by {tombstone.who}: {tombstone.objects[digest]}",
+            details=(digest,),
+            where=str(path),
+            next_step="run the training again, or take the file from a copy of the store made before",
+        )
+
+    def read(self, digest: str, *, since_us: int = 0) -> bytes:
+        """Return the bytes of an object, verified.
+
+        Args:
+            digest: ``sha256:<hex>``.
+            since_us: See ``open``.
+
+        Returns:
+            The bytes.
+
+        Raises:
+            ArtifactError: The object was collected.
+            StoreDamagedError: The object is missing, or its bytes are not those that were stored.
+            StoreError: The object cannot be read.
+        """
+        path = self.path(digest)
+        with self.open(digest, since_us=since_us) as file:
+            try:
+                content = file.read()
+            except OSError as error:
+                raise StoreError(
+                    f"an object cannot be read: {os.strerror(error.errno or 0)}",
+                    where=str(path),
+                    next_step="check the disk",
+                ) from error
         found = _hash(content)
         if found != digest:
             raise StoreDamagedError(
@@ -217,6 +314,20 @@ class Objects:
         except OSError:
             return False
 
+    def intact(self, digest: str) -> bool:
+        """Say whether the bytes of an object can be read, and are those that were stored.
+
+        Unlike ``verify`` this is for readers: what a collection has taken aside is still there for them.
+
+        Args:
+            digest: ``sha256:<hex>``.
+        """
+        try:
+            with self.open(digest) as file:
+                return digest == f"sha256:{hashlib.file_digest(file, 'sha256').hexdigest()}"
+        except (OSError, ArtifactError, StoreError):
+            return False
+
     def __contains__(self, digest: object) -> bool:
         return isinstance(digest, str) and _DIGEST.fullmatch(digest) is not None and self.path(digest).is_file()
 
@@ -224,9 +335,8 @@ class Objects:
         """Yield the digests of all objects, sorted; files that are no objects are passed over."""
         for folder in _names(self._folder):
             for name in _names(self._folder / folder):
-                digest = f"sha256:{folder}{name}"
-                match = _DIGEST.fullmatch(digest)
-                if match is not None and match[1] == folder:
+                digest = digest_of_name(folder + name)
+                if digest is not None and self.path(digest).parent.name == folder:
                     yield digest
 
     def _put(self, staged: Staged) -> tuple[str, int]:
@@ -238,24 +348,23 @@ class Objects:
         return staged.digest, staged.size_bytes
 
     def _copy(self, source: BinaryIO, *, source_path: Path | None = None) -> tuple[str, int, Path]:
+        with self._aside() as temporary, temporary.open("x+b") as target:
+            digest, size_bytes = copy_content(source, target, source_path=source_path)
+            target.flush()
+            os.fchmod(target.fileno(), 0o444)
+            os.fsync(target.fileno())
+        return digest, size_bytes, temporary
+
+    @contextmanager
+    def _aside(self) -> Iterator[Path]:
         temporary = self._temporary / f"object-{new_id()}"
-        sha256 = hashlib.sha256()
-        size_bytes = 0
         try:
             with writing(temporary):
                 self._make_folder(temporary.parent)
-                with temporary.open("xb") as target:
-                    for chunk in _chunks(source, source_path):
-                        sha256.update(chunk)
-                        size_bytes += len(chunk)
-                        target.write(chunk)
-                    target.flush()
-                    os.fchmod(target.fileno(), 0o444)
-                    os.fsync(target.fileno())
+                yield temporary
         except BaseException:
             _remove(temporary)
             raise
-        return f"sha256:{sha256.hexdigest()}", size_bytes, temporary
 
     def _make_folder(self, folder: Path) -> None:
         for missing in (folder.parent, folder):
@@ -265,24 +374,17 @@ class Objects:
                 sync_folder(missing.parent)
 
 
-def _chunks(source: BinaryIO, path: Path | None) -> Iterator[memoryview]:
-    buffer = memoryview(bytearray(_CHUNK_BYTES))
-    while True:
-        try:
-            count = source.readinto(buffer)  # type: ignore[attr-defined]
-        except OSError as error:
-            # Not a write error: the message would tell the reader to free space on the wrong disk.
-            raise _unreadable_source(path or Path(), error) from error
-        if not count:
-            return
-        yield buffer[:count]
-
-
 def _names(folder: Path) -> list[str]:
     try:
         return sorted(os.listdir(folder))  # noqa: PTH208 - names are all that is needed of thousands of files
     except (FileNotFoundError, NotADirectoryError):
         return []
+
+
+def digest_of_name(name: str) -> str | None:
+    """Return the digest that 64 hex digits stand for, or None for any other name."""
+    digest = f"sha256:{name}"
+    return digest if _DIGEST.fullmatch(digest) else None
 
 
 def _remove(temporary: Path) -> None:
@@ -296,11 +398,3 @@ def _hash(content: bytes) -> str:
 
 def _short(digest: str) -> str:
     return f"sha256 {digest.removeprefix('sha256:')[:12]}…"
-
-
-def _unreadable_source(path: Path, error: OSError) -> ArtifactError:
-    return ArtifactError(
-        f"a file cannot be stored: {os.strerror(error.errno or 0)} ({path.name})",
-        where=str(path),
-        next_step="check the path and its permissions; a folder is stored file by file",
-    )

@@ -12,6 +12,7 @@ from pytest_mlrun.errors import ArtifactError, MetricError, RunNotFoundError, St
 from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.query import Census, Comparison
+from pytest_mlrun.records.retention import Tombstone
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.census import experiment_names, metric_names, take_census
 from pytest_mlrun.store.flat import TableName, read_table, table_schema
@@ -23,6 +24,7 @@ from pytest_mlrun.store.segment import Segment
 from pytest_mlrun.store.selection import best_runs, by_age, count_runs, newest_runs
 from pytest_mlrun.store.series import compute_series_digest, read_one_series
 from pytest_mlrun.store.tables import without_zone
+from pytest_mlrun.store.tombstones import Graveyard, last_wanted_us
 from pytest_mlrun.store.view import View, Viewer
 
 if TYPE_CHECKING:
@@ -274,8 +276,8 @@ class Reader:
             The bytes. Reading them runs no code; what they say may be ``unsafe`` to load.
 
         Raises:
-            ArtifactError: The run has no such artifact.
-            StoreError: The object is missing.
+            ArtifactError: The run has no such artifact, or it was collected.
+            StoreError: The object cannot be read.
             StoreDamagedError: The bytes are not what was stored.
         """
         names = [artifact.name for artifact in run.artifacts]
@@ -286,7 +288,25 @@ class Reader:
                 where=str(self._root),
                 next_step=f"list them: pytest-mlrun show {run.short_id}",
             )
-        return Objects(self._root).read(run.artifacts[names.index(name)].digest)
+        artifact = run.artifacts[names.index(name)]
+        return Objects(self._root).read(artifact.digest, since_us=last_wanted_us(run, artifact))
+
+    def collected(self, run: RunRecord) -> dict[str, Tombstone]:
+        """Say which artifacts of a run were collected.
+
+        Args:
+            run: The run.
+
+        Returns:
+            Name of the artifact to the tombstone of its object.
+        """
+        objects, graveyard = Objects(self._root), Graveyard(self._root)
+        found = {
+            artifact.name: graveyard.find(artifact.digest, since_us=last_wanted_us(run, artifact))
+            for artifact in run.artifacts
+            if not objects.path(artifact.digest).exists()
+        }
+        return {name: tombstone for name, tombstone in found.items() if tombstone is not None}
 
     def damaged(self) -> tuple[str, ...]:
         """Name the files whose runs cannot be read.

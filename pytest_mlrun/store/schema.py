@@ -116,6 +116,16 @@ ANNOTATION_FIELDS: Final[Fields] = {
 }
 
 
+TOMBSTONE_FIELDS: Final[Fields] = {
+    "tombstone_id": "text",
+    "time_us": "time",
+    "who": "text",
+    "objects": "texts",
+    "v": "int",
+    "digest": "text",
+}
+
+
 def clean(text: str) -> str:
     r"""Make text that UTF-8 can carry: node ids and paths may hold lone surrogates.
 

@@ -10,20 +10,22 @@ from typing import Final, Literal
 import pyarrow as pa
 
 from pytest_mlrun.errors import MlrunError
-from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.records.run import Artifact, RunRecord
 from pytest_mlrun.store.absent import list_absent
 from pytest_mlrun.store.annotations import read_annotations
 from pytest_mlrun.store.digest import compute_run_digest
 from pytest_mlrun.store.files import read_bytes
+from pytest_mlrun.store.keptfiles import SNAPSHOT, read_kept_files
 from pytest_mlrun.store.layout import LogFiles, list_damaged, list_damaged_files, list_logs
 from pytest_mlrun.store.locks import find_boot_id
 from pytest_mlrun.store.log import read_log
 from pytest_mlrun.store.segment import Segment, build_runs, decode_runs
 from pytest_mlrun.store.series import compute_series_digest, has_checksum, read_all_series
 from pytest_mlrun.store.store import Store
+from pytest_mlrun.store.tombstones import Graveyard, last_wanted_us
 from pytest_mlrun.store.view import View, Viewer
 
-FindingKind = Literal["segment", "run", "series", "object", "log", "columns", "annotation"]
+FindingKind = Literal["segment", "run", "series", "object", "log", "columns", "annotation", "tombstone"]
 _BROKEN: Final = (ValueError, TypeError, KeyError, pa.ArrowException)
 
 
@@ -45,7 +47,7 @@ class Finding:
 
 
 def verify_store(store: Store) -> list[Finding]:
-    """Check segments, runs, series, objects, logs and annotations.
+    """Check segments, runs, series, objects, logs, annotations and tombstones.
 
     Args:
         store: The store; nothing in it is changed.
@@ -68,6 +70,7 @@ def _verify(store: Store) -> Iterator[Finding]:
     view = Viewer(store.path, whole=True).look()
     yield from _verify_logs(store.path)
     yield from _verify_opened(store.path, view)
+    graveyard = Graveyard(store.path)
     wanted: dict[str, list[str]] = {}
     for segment in view.segments:
         path = _path_of(store.path, segment)
@@ -83,10 +86,42 @@ def _verify(store: Store) -> Iterator[Finding]:
             for artifact in record.artifacts:
                 if record.status.startswith("running") and artifact.digest not in store.objects:
                     continue  # its object is on the way
-                wanted.setdefault(artifact.digest, []).append(record.run_id)
+                if artifact.digest not in store.objects and _is_collected(record, artifact, graveyard):
+                    continue
+                for digest in (artifact.digest, *_list_kept_files(store, artifact)):
+                    wanted.setdefault(digest, []).append(record.run_id)
     yield from _verify_objects(store, wanted)
     for path, reason in read_annotations(store.path)[1]:
         yield Finding("annotation", str(path), (), f"the annotation is not what was written: {reason}")
+    for path, reason in graveyard.damaged:
+        yield Finding("tombstone", str(path), (), f"the tombstone is not what was written: {reason}")
+
+
+def count_collected(store: Store) -> int:
+    """Count the artifacts whose objects are absent because a collection took them.
+
+    Args:
+        store: The store.
+    """
+    graveyard = Graveyard(store.path)
+    return sum(
+        artifact.digest not in store.objects and _is_collected(run, artifact, graveyard)
+        for run in store.reader().runs()
+        for artifact in run.artifacts
+    )
+
+
+def _list_kept_files(store: Store, artifact: Artifact) -> tuple[str, ...]:
+    if artifact.role != SNAPSHOT:
+        return ()
+    try:
+        return read_kept_files(store.objects.read(artifact.digest))
+    except (MlrunError, ValueError):
+        return ()  # the listing itself is a finding
+
+
+def _is_collected(run: RunRecord, artifact: Artifact, graveyard: Graveyard) -> bool:
+    return graveyard.find(artifact.digest, since_us=last_wanted_us(run, artifact)) is not None
 
 
 def _verify_opened(root: Path, view: View) -> Iterator[Finding]:
@@ -201,7 +236,7 @@ def _verify_objects(store: Store, wanted: dict[str, list[str]]) -> Iterator[Find
         path = store.path / "objects"
         try:
             path = store.objects.path(digest)
-            intact = store.objects.verify(digest)
+            intact = store.objects.intact(digest)
             message = f"object {digest[:19]}… is not what was stored"
         except (MlrunError, FileNotFoundError, ValueError) as error:
             intact, message = False, f"object {digest[:19]}… is not readable: {_first_line(error)}"

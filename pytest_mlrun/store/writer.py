@@ -139,6 +139,26 @@ class LogWriter:
         """
         self._write("artifact", run_id, schema.dump_fields(artifact, schema.ARTIFACT_FIELDS))
 
+    def hold(self, digest: str, *, role: str) -> None:
+        """Say that an object is wanted by runs yet to come; call it before the object is published.
+
+        Args:
+            digest: The object. As long as this log is written, collection lets it be.
+            role: What it will be; of a ``snapshot`` the files that it lists are wanted too.
+        """
+        with self._lock:
+            self._check_writable()
+            self._log.write("hold", "", {"digest": digest, "role": role})
+
+    def drop(self, run_id: str, name: str) -> None:
+        """Take an artifact from a run again, as a checkpoint that a better one replaced.
+
+        Args:
+            run_id: The run.
+            name: Name of the artifact.
+        """
+        self._write("drop", run_id, {"name": name})
+
     def gate(self, run_id: str, verdict: Verdict) -> None:
         """Log a gate's verdict.
 

@@ -18,6 +18,7 @@ from pytest_mlrun.errors import ConfigError, MlrunError
 from pytest_mlrun.options import OPTIONS
 from pytest_mlrun.project import read_project
 from pytest_mlrun.records.project import DataSource, Leaderboard, MetricDefinition, Naming
+from pytest_mlrun.records.retention import Retention
 from pytest_mlrun.records.run import CAUSES, OUTCOMES, STATUSES
 from pytest_mlrun.rules.marker import MarkerArguments, Selection
 from pytest_mlrun.store.bundle import Bundle
@@ -28,6 +29,7 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "metrics.<name>": ("metrics.m", MetricDefinition),
     "naming": ("naming", Naming),
     "leaderboard.<experiment>": ("leaderboard.e", Leaderboard),
+    "retention": ("retention", Retention),
 }
 _KEYS = {
     "path": "Path relative to `mlrun.toml`, or a URI.",
@@ -36,7 +38,7 @@ _KEYS = {
     "where": "Constraint on the winner, such as `val_recall >= 0.9`.",
     "goal": "`max` or `min`: whether more or less of it is better.",
 }
-_NO_EFFECT_YET = {"must_detect", "entropy", "resources", "keep", "role", "feature_view", "looks"}
+_NO_EFFECT_YET = {"must_detect", "entropy", "resources", "role", "feature_view", "looks"}
 _PYTEST_EXITS = (
     ("0", "every experiment ran, every gate held"),
     ("1", "a test failed: a gate, an error, data that changed, a required name that is missing"),

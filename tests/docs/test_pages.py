@@ -17,6 +17,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SLOW = {
     "docs/frameworks",
     "docs/how-to/exchange",
+    "docs/how-to/retention",
     "docs/how-to/sweeps",
     "docs/how-to/xdist",
     "docs/coming-from/mlflow",

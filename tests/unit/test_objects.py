@@ -297,3 +297,78 @@ def test_no_name_of_a_staged_file_is_used_twice(store: Path) -> None:
 
     assert len({item.temporary for item in staged}) == 20
     assert all(item.temporary is not None and item.temporary.parent == store / "tmp" for item in staged)
+
+
+def test_a_linked_file_becomes_the_object_itself_and_read_only(store: Path, tmp_path: Path) -> None:
+    objects = Objects(store)
+    source = tmp_path / "model.bin"
+    source.write_bytes(b"hello")
+
+    staged = objects.stage_link(source)
+    objects.publish(staged)
+
+    assert (staged.digest, staged.size_bytes) == (HELLO, 5)
+    assert objects.path(HELLO).stat().st_ino == source.stat().st_ino
+    assert stat.S_IMODE(source.stat().st_mode) == 0o444
+    assert files_below(store) == [objects.path(HELLO)]
+
+
+def test_a_linked_file_that_somebody_changes_all_the_same_is_told(store: Path, tmp_path: Path) -> None:
+    objects = Objects(store)
+    source = tmp_path / "model.bin"
+    source.write_bytes(b"hello")
+    objects.publish(objects.stage_link(source))
+    source.chmod(0o644)
+    source.write_bytes(b"HELLO")
+
+    assert not objects.verify(HELLO)
+    with pytest.raises(StoreDamagedError, match="an object is damaged"):
+        objects.read(HELLO)
+
+
+def test_a_file_that_cannot_be_linked_is_copied(store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(self: Path, target: Path) -> None:
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    objects = Objects(store)
+    source = tmp_path / "model.bin"
+    source.write_bytes(b"hello")
+    source.chmod(0o644)
+
+    objects.publish(objects.stage_link(source))
+
+    assert objects.read(HELLO) == b"hello"
+    assert objects.path(HELLO).stat().st_ino != source.stat().st_ino
+    assert stat.S_IMODE(source.stat().st_mode) == 0o644
+
+
+def test_a_disk_that_shares_blocks_is_asked_to_and_the_clone_is_what_is_hashed(
+    store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = tmp_path / "model.bin"
+    source.write_bytes(b"hello")
+
+    def clone(target: int, request: int, origin: int) -> int:
+        assert request == 0x40049409
+        os.pwrite(target, os.pread(origin, 100, 0), 0)
+        source.write_bytes(b"changed in the meantime")
+        return 0
+
+    monkeypatch.setattr("fcntl.ioctl", clone)
+    objects = Objects(store)
+
+    assert objects.put_file(source) == (HELLO, 5)
+    assert objects.read(HELLO) == b"hello"
+
+
+def test_a_copy_does_not_change_with_the_file_it_was_made_of(store: Path, tmp_path: Path) -> None:
+    source = tmp_path / "model.bin"
+    source.write_bytes(b"hello")
+    objects = Objects(store)
+    objects.put_file(source)
+
+    with source.open("r+b") as file:
+        file.write(b"HELLO")
+
+    assert objects.read(HELLO) == b"hello"

@@ -9,6 +9,7 @@ import pytest
 from pytest_mlrun.errors import ConfigError
 from pytest_mlrun.project import find_project, read_project
 from pytest_mlrun.records.project import DataSource, Leaderboard, MetricDefinition, Naming, Project
+from pytest_mlrun.records.retention import Retention
 
 FULL = """
 [data.churn]
@@ -58,7 +59,9 @@ approvals = 2
 min_age = "14d"
 
 [retention]
-exploratory = "90d"
+exploratory_days = 30
+top = 5
+pin = "evidence"
 """
 
 
@@ -99,7 +102,7 @@ def test_everything_that_can_be_said_is_read(file: Path) -> None:
             "with space": Leaderboard("with space", "val_roc_auc"),
         },
         aliases={"production": {"approvals": 2, "min_age": "14d"}},
-        retention={"exploratory": "90d"},
+        retention=Retention(30, 5, "evidence"),
     )
     assert project.lock_file == file.parent / "mlrun.lock"
 
@@ -145,6 +148,18 @@ def test_an_empty_file_means_the_defaults(file: Path) -> None:
             "[aliases.production]",
         ),
         ("retention = 90", "retention must be a section, not 90", "", "[retention]"),
+        (
+            "[retention]\nexploratory = '90d'",
+            "unknown key 'exploratory' in [retention]; did you mean 'exploratory_days'?",
+            "[retention]",
+            "it takes: exploratory_days, top, pin",
+        ),
+        (
+            "[retention]\nexploratory_days = 0",
+            "retention.exploratory_days must be a whole number of 1 or more, not 0",
+            "[retention]",
+            "exploratory_days = 5",
+        ),
         ("[data.churn]\n", "[data.churn] needs 'path'", "[data.churn]", 'path = "…"'),
         ("[leaderboard.x]\n", "[leaderboard.x] needs 'by'", "[leaderboard.x]", 'by = "…"'),
         ("[data.churn]\npath = 3", "data.churn.path must be text, not 3", "[data.churn]", 'path = "…"'),
