@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -12,6 +13,10 @@ from pathlib import Path
 import pytest
 
 import pytest_mlrun
+from pytest_mlrun.errors import StoreWriteError
+from pytest_mlrun.records.run import RunEnd, RunStart
+from pytest_mlrun.store.store import Store
+from pytest_mlrun.store.verify import verify_store
 from tests.crash import session_child
 
 ROOT = os.geteuid() == 0
@@ -184,3 +189,29 @@ def test_a_store_without_write_permission_is_one_clear_error_and_stays_readable(
     for folder in folders:
         folder.chmod(0o700)
     check_usable(tmp_path, before)
+
+
+@pytest.mark.skipif(not Path("/proc").exists(), reason="needs Linux")
+def test_a_compaction_that_meets_a_full_disk_leaves_the_store_as_it_is(small_disk: Path) -> None:
+    path = small_disk / "store"
+    for number in range(9):
+        writer = Store.open(path, create=True).writer(session_id="s")
+        run_id = f"01800000-0000-7000-8000-{number:012x}"
+        writer.start(RunStart(run_id, "s", "disk", f"run-{number}", "t", params={"note": json.dumps("x" * 50_000)}))
+        writer.append(writer.channel(run_id, "loss"), number / 7, 0)
+        writer.finish_and_seal(run_id, RunEnd("finished", "passed"))
+    before = {run.run_id: run.digest for run in pytest_mlrun.open_store(path).runs()}
+    fill(small_disk, 100_000)
+
+    with pytest.raises(StoreWriteError, match="the run store cannot be written: no space is left"):
+        Store.open(path).compact()
+
+    reader = pytest_mlrun.open_store(path)
+    assert {run.run_id: run.digest for run in reader.runs()} == before
+    assert [reader.series(run_id, "loss").values.tolist() for run_id in before] == [[at / 7] for at in range(9)]
+    assert list((path / "tmp").iterdir()) == []
+    (small_disk / "ballast").unlink()
+    done = Store.open(path).compact()
+    assert done is not None
+    assert (done.after.segments, done.after.series_files) == (1, 1)
+    assert verify_store(Store.open(path)) == []
