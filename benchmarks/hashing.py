@@ -25,7 +25,7 @@ from statistics import median
 from benchmarks.figures import format_number, markdown_table, shuffled
 from benchmarks.goals import goal_line
 from benchmarks.machine import machine_facts, render_facts
-from benchmarks.processes import measured_environment, positive
+from benchmarks.processes import measured_environment, pin, positive
 from pytest_mlrun.pillars.snapshots.manifest import hash_source
 from pytest_mlrun.pillars.snapshots.verify import verify_snapshot
 from pytest_mlrun.records.project import DataSource
@@ -149,12 +149,14 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--small", type=positive, default=10_000, metavar="N", help="number of files of 4 KiB")
     parser.add_argument("--large", type=positive, default=1_024, metavar="MIB", help="size of four files together")
     parser.add_argument("--reps", type=positive, default=5)
+    parser.add_argument("--realtime", action="store_true", help="round-robin priority (needs root)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every single figure")
     args = parser.parse_args(arguments)
     command = shlex.join(["python", "benchmarks/hashing.py", *arguments])
     with tempfile.TemporaryDirectory(prefix="benchmark-") as name:
         folder = Path(name).resolve()
-        facts = machine_facts(folder, core=-1, realtime=False)
+        facts = machine_facts(folder, core=-1, realtime=args.realtime)
+        pin(-1, realtime=args.realtime)
         times = measure(make_cases(folder, args.small, args.large * _MIB), args.reps)
     what = f"{LARGE_FILES} files of {args.large // LARGE_FILES} MiB, {args.small:,} of 4 KiB, in the page cache"
     table = render(times, args.small, args.large * _MIB)
