@@ -145,7 +145,7 @@ def render(times: Mapping[str, Sequence[float]], small: int, large_bytes: int) -
 
 def main(arguments: Sequence[str]) -> int:
     """Measure and print the report."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks/hashing.py", description=__doc__)
     parser.add_argument("--small", type=positive, default=10_000, metavar="N", help="number of files of 4 KiB")
     parser.add_argument("--large", type=positive, default=1_024, metavar="MIB", help="size of four files together")
     parser.add_argument("--reps", type=positive, default=5)

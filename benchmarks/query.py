@@ -225,7 +225,7 @@ def judge(timings: Sequence[Timing]) -> list[str]:
 
 def parse_arguments(arguments: Sequence[str]) -> tuple[Plan, Path | None, Path | None]:
     """Read the command line: the plan, where the figures go, and where the stores are kept."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks/query.py", description=__doc__)
     parser.add_argument("--runs", type=positive, nargs="+", default=[1_000, 10_000, 30_000], metavar="N")
     parser.add_argument("--points", type=int, default=0, metavar="N", help="points of the store for one run's history")
     parser.add_argument("--peers", nargs="*", choices=NAMES, default=list(NAMES), metavar="NAME")

@@ -159,7 +159,7 @@ def render(timings: Sequence[Timing]) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Measure and print the report."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks/short_runs.py", description=__doc__)
     parser.add_argument("--runs", type=positive, default=200, metavar="N", help="runs of a process, and of eight")
     parser.add_argument("--peers", nargs="*", choices=NAMES, default=list(NAMES), metavar="NAME")
     parser.add_argument("--python", action="append", default=[], metavar="PATH", help="for what this one lacks")

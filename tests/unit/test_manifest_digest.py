@@ -268,10 +268,10 @@ def test_a_file_without_read_permission_is_named(folder: Path) -> None:
 def test_an_input_error_while_hashing_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "a").touch()
 
-    def fail(file: object, name: str) -> None:
+    def fail() -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(hashlib, "file_digest", fail)
+    monkeypatch.setattr(hashlib, "sha256", fail)
 
     with pytest.raises(DataError, match=r"data cannot be read: Input/output error \(a\)"):
         hash_source(folder)

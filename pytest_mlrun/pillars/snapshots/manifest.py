@@ -13,8 +13,7 @@ from pytest_mlrun.errors import DataError
 from pytest_mlrun.pillars.snapshots.listing import ListedFile, list_files
 from pytest_mlrun.records.snapshot import FileEntry, Manifest
 
-_PART_FILES: Final = 64
-_PART_BYTES: Final = 4 << 20
+_SMALL_BYTES: Final = 256 << 10
 
 
 def hash_source(source: Path, *, progress: Callable[[FileEntry], None] | None = None) -> Manifest:
@@ -74,30 +73,22 @@ def compute_listing_digest(entries: Iterable[FileEntry]) -> str:
 
 
 def _hash_files(source: Path, files: tuple[ListedFile, ...], *, folder: bool) -> Iterator[str]:
-    """Yield the digest of each file, in order; hashing leaves the interpreter, so that threads use every core."""
-    if not folder:
-        yield _hash_file(source)
-        return
-    parts = _divide(files)
-    with ThreadPoolExecutor(max_workers=min(len(parts), _count_cores())) as pool:
+    """Yield the digest of each file, in order, the large ones hashed on every core.
+
+    Small ones are hashed here: threads that take turns at them wait for each other longer than they hash.
+    """
+    paths = [os.path.join(source, file.path) if folder else str(source) for file in files]  # noqa: PTH118 - 5 x faster
+    with ThreadPoolExecutor(max_workers=_count_cores()) as pool:
+        large = {
+            path: pool.submit(_hash_file, path)
+            for path, file in zip(paths, files, strict=True)
+            if file.size_bytes > _SMALL_BYTES
+        }
         try:
-            for digests in pool.map(lambda part: [_hash_file(source / file.path) for file in part], parts):
-                yield from digests
+            for path in paths:
+                yield large[path].result() if path in large else _hash_file(path)
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _divide(files: tuple[ListedFile, ...]) -> list[list[ListedFile]]:
-    """Divide files into parts worth a thread's while: handing over a small file takes as long as hashing it."""
-    parts: list[list[ListedFile]] = [[]]
-    size_bytes = 0
-    for file in files:
-        if len(parts[-1]) >= _PART_FILES or size_bytes >= _PART_BYTES:
-            parts.append([])
-            size_bytes = 0
-        parts[-1].append(file)
-        size_bytes += file.size_bytes
-    return parts
 
 
 def _count_cores() -> int:
@@ -106,14 +97,17 @@ def _count_cores() -> int:
     return os.cpu_count() or 1
 
 
-def _hash_file(path: Path) -> str:
+def _hash_file(path: str) -> str:
     try:
-        with path.open("rb", buffering=0) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        with open(path, "rb", buffering=0) as file:  # noqa: PTH123 - a Path for each of many files takes longer
+            whole = hashlib.sha256()
+            while part := file.read(_SMALL_BYTES):  # to the end, for a read may return less than there is
+                whole.update(part)
+            return whole.hexdigest()
     except OSError as error:
         raise DataError(
-            f"data cannot be read: {os.strerror(error.errno or 0)} ({path.name})",
-            where=str(path),
+            f"data cannot be read: {os.strerror(error.errno or 0)} ({os.path.basename(path)})",  # noqa: PTH119
+            where=path,
             next_step="check the file and its permissions",
         ) from error
 
