@@ -1,4 +1,4 @@
-"""Fill or ask one store in a process of its own: ``python -m benchmarks.asking ask NAME FOLDER REPEATS FIGURES``."""
+"""Fill, ask or record in a process of its own: ``python -m benchmarks.asking ask NAME FOLDER NUMBER FIGURES``."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from benchmarks.fill import fill_series, run_id
+from benchmarks.fill import describe_run, fill_series, run_id
 from benchmarks.searches import Ask, load_search
 
 
@@ -32,10 +32,27 @@ def _open_history(folder: Path) -> Ask:
 _OWN: Mapping[str, Callable[[Path], Ask]] = {"count": _open_count, "history": _open_history}
 
 
+def _record(name: str, folder: Path, offset: int, count: int) -> dict[str, object]:
+    runs = [describe_run(offset + number) for number in range(count)]
+    took_ms = []
+    with load_search(name).record(folder) as record:
+        begin_ms = time.monotonic() * 1e3  # one clock for all processes
+        for facts in runs:
+            began = time.perf_counter()
+            record(facts)
+            took_ms.append((time.perf_counter() - began) * 1e3)
+        end_ms = time.monotonic() * 1e3
+    return {"run_ms": took_ms, "begin_ms": begin_ms, "end_ms": end_ms}
+
+
 def main(kind: str, name: str, folder: str, number: int, figures: str) -> None:
     """Write what was measured, in milliseconds."""
     if kind == "fill":
         (fill_series if name == "history" else load_search(name).fill)(Path(folder), number)
+        return
+    if kind.startswith("record"):
+        offset = int(kind.removeprefix("record"))
+        Path(figures).write_text(json.dumps(_record(name, Path(folder), offset, number)), encoding="utf-8")
         return
     open_store = _OWN[name] if name in _OWN else load_search(name).open
     began = time.perf_counter()

@@ -26,7 +26,7 @@ from benchmarks.fill import describe_run
 from benchmarks.goals import goal_line
 from benchmarks.machine import machine_facts, render_facts
 from benchmarks.processes import default_core, measured_environment, pin, positive, run_timed
-from benchmarks.searches import NAMES, OURS, best_of, load_search
+from benchmarks.searches import NAMES, OURS, best_of, load_search, python_for
 
 WARM = 9
 COLD_GOAL_MS = {10_000: 250.0, 1_000_000: 400.0}
@@ -160,13 +160,10 @@ def _run(timing: Timing, plan: Plan, folder: Path, kind: str, number: int) -> fl
 
 
 def _python_of(name: str, plan: Plan) -> str:
-    if name not in NAMES or name == OURS:
-        return plan.pythons[0]
-    wanted = f"import importlib.metadata as m; m.version({load_search(name).distribution!r})"
-    for python in plan.pythons:
-        if not subprocess.run([python, "-c", wanted], capture_output=True, check=False).returncode:
-            return python
-    raise _FailedError("not installed")
+    python = python_for(name, plan.pythons) if name in NAMES else plan.pythons[0]
+    if python is None:
+        raise _FailedError("not installed")
+    return python
 
 
 def _home(timing: Timing, folder: Path) -> Path:
@@ -228,7 +225,7 @@ def judge(timings: Sequence[Timing]) -> list[str]:
 
 def parse_arguments(arguments: Sequence[str]) -> tuple[Plan, Path | None, Path | None]:
     """Read the command line: the plan, where the figures go, and where the stores are kept."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(prog="benchmarks/query.py", description=__doc__)
     parser.add_argument("--runs", type=positive, nargs="+", default=[1_000, 10_000, 30_000], metavar="N")
     parser.add_argument("--points", type=int, default=0, metavar="N", help="points of the store for one run's history")
     parser.add_argument("--peers", nargs="*", choices=NAMES, default=list(NAMES), metavar="NAME")

@@ -4,11 +4,12 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from benchmarks.fill import describe_run, run_id
-from benchmarks.searches import LEAST, LIMIT, Ask, Search
+from benchmarks.fill import Facts, describe_run, run_id
+from benchmarks.searches import LEAST, LIMIT, Ask, Record, Search
 
 _RUNS = """insert into runs (run_uuid, name, source_type, user_id, status, start_time, end_time, lifecycle_stage,
     artifact_uri, experiment_id) values (?, ?, 'LOCAL', 'ada', 'FINISHED', ?, ?, 'active', '', ?)"""
@@ -35,6 +36,21 @@ def fill(folder: Path, count: int) -> None:
                 database.executemany(_METRICS.format(table), values)
 
 
+@contextmanager
+def record(folder: Path) -> Iterator[Record]:
+    import mlflow
+
+    mlflow.set_tracking_uri(_uri(folder))
+    mlflow.set_experiment("benchmark")
+
+    def record_one(facts: Facts) -> None:
+        with mlflow.start_run():
+            mlflow.log_params(facts.params)
+            mlflow.log_metrics(facts.metrics)
+
+    yield record_one
+
+
 def open_store(folder: Path) -> Ask:
     from mlflow import MlflowClient
 
@@ -54,6 +70,7 @@ SEARCH = Search(
     distribution="mlflow",
     most_runs=30_000,
     fill=fill,
+    record=record,
     open=open_store,
     note="rows written into its tables",
 )

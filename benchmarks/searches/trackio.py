@@ -6,11 +6,12 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from benchmarks.fill import describe_run, run_id
-from benchmarks.searches import LEAST, LIMIT, Ask, Search
+from benchmarks.fill import Facts, describe_run, run_id
+from benchmarks.searches import LEAST, LIMIT, Ask, Record, Search
 
 _METRICS = "insert into metrics (run_id, timestamp, run_name, step, metrics) values (?, '2026-11-25T00:00:00', ?, 0, ?)"
 _CONFIGS = "insert into configs (run_id, run_name, config, created_at) values (?, ?, ?, '2026-11-25T00:00:00')"
@@ -30,6 +31,22 @@ def fill(folder: Path, count: int) -> None:
             database.execute(_CONFIGS, (key, str(number), json.dumps(facts.params)))
 
 
+@contextmanager
+def record(folder: Path) -> Iterator[Record]:
+    os.environ["TRACKIO_DIR"] = str(folder)
+    import trackio
+
+    def record_one(facts: Facts) -> None:
+        trackio.init(
+            project="benchmark", name=run_id(facts.number), config=facts.params, embed=False, auto_log_gpu=False,
+            auto_log_cpu=False,
+        )  # fmt: skip
+        trackio.log(facts.metrics)
+        trackio.finish()
+
+    yield record_one
+
+
 def open_store(folder: Path) -> Ask:
     os.environ["TRACKIO_DIR"] = str(folder)
     from trackio.sqlite_storage import SQLiteStorage
@@ -45,6 +62,7 @@ SEARCH = Search(
     distribution="trackio",
     most_runs=1_000_000,
     fill=fill,
+    record=record,
     open=open_store,
     note="rows written into its tables; SQL over JSON",
 )

@@ -52,7 +52,7 @@ class StoreSource:
     _places: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        view = Viewer(self.root).look()
+        view = Viewer(self.root, whole=True).look()
         for segment in view.segments:
             if segment.facts.v > RECORD_VERSION:
                 raise StoreFormatError(

@@ -52,7 +52,7 @@ class RootReader:
     def __init__(self, root: Path, decide: Decide) -> None:
         self._root = root
         self._decide = decide
-        self._viewer = Viewer(root)
+        self._viewer = Viewer(root, whole=True)
         self._objects = Objects(root)
         self._listings: dict[str, tuple[str, ...]] = {}
 

@@ -553,7 +553,9 @@ except SystemExit:
 """
 
 
-@pytest.mark.parametrize("name", ["collection.py", "logging.py", "startup.py"])
+@pytest.mark.parametrize(
+    "name", ["collection.py", "hashing.py", "logging.py", "query.py", "short_runs.py", "startup.py"]
+)
 def test_run_as_a_script_our_logging_file_does_not_stand_in_for_the_standard_module(name: str) -> None:
     folder = ROOT / "benchmarks"
 

@@ -268,10 +268,10 @@ def test_a_file_without_read_permission_is_named(folder: Path) -> None:
 def test_an_input_error_while_hashing_is_named(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "a").touch()
 
-    def fail(file: object, name: str) -> None:
+    def fail() -> None:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(hashlib, "file_digest", fail)
+    monkeypatch.setattr(hashlib, "sha256", fail)
 
     with pytest.raises(DataError, match=r"data cannot be read: Input/output error \(a\)"):
         hash_source(folder)
@@ -324,3 +324,18 @@ def test_the_listing_digest_of_a_manifest_s_files_is_the_manifest_s(folder: Path
     manifest = hash_source(folder)
 
     assert compute_listing_digest(manifest.files) == manifest.digest
+
+
+def test_files_hashed_at_once_stand_in_the_order_of_their_paths(tmp_path: Path) -> None:
+    sizes = {number: number * 97_003 if number % 50 == 0 else number for number in range(200)}
+    contents = {f"{number:03d}.bin": bytes([number]) * size for number, size in sizes.items()}
+    for name, content in contents.items():
+        (tmp_path / name).write_bytes(content)
+    told: list[str] = []
+
+    manifest = hash_source(tmp_path, progress=lambda entry: told.append(entry.path))
+
+    assert told == list(contents)
+    assert [(entry.path, entry.sha256) for entry in manifest.files] == [
+        (name, hashlib.sha256(content).hexdigest()) for name, content in contents.items()
+    ]

@@ -305,6 +305,6 @@ def test_a_source_tree_that_is_not_installed_writes_an_unknown_version(monkeypat
     def absent(_: str) -> str:
         raise PackageNotFoundError
 
-    monkeypatch.setattr("pytest_mlrun.store.locks.version", absent)
+    monkeypatch.setattr("importlib.metadata.version", absent)
 
     assert describe_writer("s")["version"] == "unknown"
