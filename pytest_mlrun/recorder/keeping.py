@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Final
 
@@ -13,7 +12,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.store.objects import Objects
     from pytest_mlrun.store.shared import Shared
 
-_MOST_THREADS: Final = 8
+_THREADS: Final = 8
 
 
 def keep_files(objects: Objects, snapshot: Snapshot, *, shared: Shared) -> None:
@@ -34,11 +33,9 @@ def keep_files(objects: Objects, snapshot: Snapshot, *, shared: Shared) -> None:
         return
     with shared.lock(f"data-kept-{snapshot.digest}"):
         missing = _find_missing(objects, snapshot)
-        threads = max(1, min(len(missing), os.cpu_count() or 1, _MOST_THREADS))
-        # Hashing and writing let go of the interpreter's lock.
-        with ThreadPoolExecutor(threads) as pool:
-            for _ in pool.map(lambda entry: _keep(objects, snapshot, entry), missing):
-                pass
+        # Hashing and writing let go of the interpreter's lock, and of small files the disk is what is waited for.
+        with ThreadPoolExecutor(_THREADS) as pool:
+            objects.sync(list(pool.map(lambda entry: _keep(objects, snapshot, entry), missing)))
 
 
 def _find_missing(objects: Objects, snapshot: Snapshot) -> list[FileEntry]:
@@ -46,7 +43,7 @@ def _find_missing(objects: Objects, snapshot: Snapshot) -> list[FileEntry]:
     return [entry for entry in files.values() if not objects.holds(f"sha256:{entry.sha256}", entry.size_bytes)]
 
 
-def _keep(objects: Objects, snapshot: Snapshot, entry: FileEntry) -> None:
+def _keep(objects: Objects, snapshot: Snapshot, entry: FileEntry) -> str:
     path = snapshot.path / entry.path if snapshot.manifest.kind == "folder" else snapshot.path
     staged = objects.stage_file(path)
     if staged.digest != f"sha256:{entry.sha256}":
@@ -56,4 +53,5 @@ def _keep(objects: Objects, snapshot: Snapshot, entry: FileEntry) -> None:
             where=str(path),
             next_step="wait until nobody writes there, then run again",
         )
-    objects.publish(staged)
+    objects.publish(staged, durable=False)
+    return staged.digest

@@ -6,16 +6,14 @@ import hashlib
 import io
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from pytest_mlrun.errors import ArtifactError, StoreDamagedError, StoreError
 from pytest_mlrun.records.identity import new_id
-from pytest_mlrun.store.absent import is_absent
 from pytest_mlrun.store.copying import copy_content, unreadable_source
 from pytest_mlrun.store.files import sync_folder, writing
 
@@ -123,11 +121,12 @@ class Objects:
         except OSError:
             return False
 
-    def publish(self, staged: Staged) -> None:
-        """Make staged content an object, durably, unless an intact equal one exists.
+    def publish(self, staged: Staged, *, durable: bool = True) -> None:
+        """Make staged content an object unless an intact equal one exists.
 
         Args:
             staged: What ``stage_bytes`` or ``stage_file`` returned.
+            durable: Whether its name survives a power loss from now on, or only from a later ``sync``.
 
         Raises:
             StoreWriteError: The operating system refused.
@@ -140,7 +139,21 @@ class Objects:
         with writing(target):
             self._make_folder(target.parent)
             temporary.replace(target)
-            sync_folder(target.parent)
+            if durable:
+                sync_folder(target.parent)
+
+    def sync(self, digests: Iterable[str]) -> None:
+        """Make the names of objects survive a power loss.
+
+        Args:
+            digests: Objects that were published without.
+
+        Raises:
+            StoreWriteError: The operating system refused.
+        """
+        for folder in sorted({self.path(digest).parent for digest in digests}):
+            with writing(folder):
+                sync_folder(folder)
 
     def discard(self, staged: Staged) -> None:
         """Remove staged content that will not become an object.
@@ -230,37 +243,15 @@ class Objects:
                     return place.open("rb")
             return path.open("rb")
         except FileNotFoundError as error:
-            raise self._missing(digest, path, since_us) from error
+            from pytest_mlrun.store.tombstones import explain_absence
+
+            raise explain_absence(self._store, digest, where=str(path), since_us=since_us) from error
         except OSError as error:
             raise StoreError(
                 f"an object cannot be read: {os.strerror(error.errno or 0)}",
                 where=str(path),
                 next_step="check the file's permissions",
             ) from error
-
-    def _missing(self, digest: str, path: Path, since_us: int) -> ArtifactError | StoreDamagedError:
-        from pytest_mlrun.store.tombstones import Graveyard
-
-        tombstone = Graveyard(self._store).find(digest, since_us=since_us)
-        if tombstone is None and is_absent(self._store, digest):
-            return ArtifactError(
-                f"an object was left out when its run was exported: {_short(digest)}",
-                where=str(path),
-                next_step="merge the store it came from, or import a bundle with it: export RUN --all-artifacts",
-            )
-        if tombstone is None:
-            return StoreDamagedError(
-                f"an object is missing: {_short(digest)}",
-                where=str(path),
-                next_step="restore it from a copy of the store; see what else is missing: pytest-mlrun verify",
-            )
-        day = datetime.fromtimestamp(tombstone.time_us / 1e6, tz=UTC).date()
-        return ArtifactError(
-            f"an object was collected on {day} by {tombstone.who}: {tombstone.objects[digest]}",
-            details=(digest,),
-            where=str(path),
-            next_step="run the training again, or take the file from a copy of the store made before",
-        )
 
     def read(self, digest: str, *, since_us: int = 0) -> bytes:
         """Return the bytes of an object, verified.

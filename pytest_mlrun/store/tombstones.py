@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import cast
 
+from pytest_mlrun.errors import ArtifactError, StoreDamagedError
 from pytest_mlrun.records.identity import new_id
 from pytest_mlrun.records.retention import RESTORED, Tombstone
 from pytest_mlrun.records.run import Artifact, RunRecord
+from pytest_mlrun.store.absent import is_absent
 from pytest_mlrun.store.digest import compute_tombstone_digest
 from pytest_mlrun.store.eventfile import decode_event, encode_event
 from pytest_mlrun.store.files import Steps, publish, read_bytes
@@ -88,6 +91,40 @@ class Graveyard:
             except (ValueError, RecursionError) as error:
                 self.damaged.append((path, str(error).splitlines()[0]))
         return found
+
+
+def explain_absence(root: Path, digest: str, *, where: str, since_us: int) -> ArtifactError | StoreDamagedError:
+    """Word why an object is not there.
+
+    Args:
+        root: The store's folder.
+        digest: The object.
+        where: Where it should lie.
+        since_us: See ``Graveyard.find``.
+
+    Returns:
+        That it was collected or left out, if a tombstone or a mark of absence says so, else that it is missing.
+    """
+    tombstone = Graveyard(root).find(digest, since_us=since_us)
+    if tombstone is None and is_absent(root, digest):
+        return ArtifactError(
+            f"an object was left out when its run was exported: sha256 {digest.removeprefix('sha256:')[:12]}…",
+            where=where,
+            next_step="merge the store it came from, or import a bundle with it: export RUN --all-artifacts",
+        )
+    if tombstone is None:
+        return StoreDamagedError(
+            f"an object is missing: sha256 {digest.removeprefix('sha256:')[:12]}…",
+            where=where,
+            next_step="restore it from a copy of the store; see what else is missing: pytest-mlrun verify",
+        )
+    day = datetime.fromtimestamp(tombstone.time_us / 1e6, tz=UTC).date()
+    return ArtifactError(
+        f"an object was collected on {day} by {tombstone.who}: {tombstone.objects[digest]}",
+        details=(digest,),
+        where=where,
+        next_step="run the training again, or take the file from a copy of the store made before",
+    )
 
 
 def last_wanted_us(run: RunRecord, artifact: Artifact) -> int:

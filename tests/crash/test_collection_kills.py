@@ -71,7 +71,7 @@ def read_kept(store: Store) -> list[bytes]:
     return sorted(reader.read_artifact(run, artifact.name) for run in kept for artifact in run.artifacts)
 
 
-@pytest.mark.parametrize("late", [0, 1])
+@pytest.mark.parametrize("late", [pytest.param(0, marks=pytest.mark.slow), 1])
 def test_a_kill_at_any_step_takes_nothing_wanted_and_the_next_collection_ends_the_work(
     server: Server, tmp_path: Path, late: int
 ) -> None:

@@ -225,7 +225,7 @@ class CollectionMachine(RuleBasedStateMachine):
 
 def test_what_somebody_keeps_is_there_whatever_is_collected() -> None:
     run_state_machine_as_test(
-        CollectionMachine, settings=settings(max_examples=15, stateful_step_count=25, deadline=None)
+        CollectionMachine, settings=settings(max_examples=8, stateful_step_count=25, deadline=None)
     )
 
 
