@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from pytest_mlrun.errors import ConfigError, QueryError
-from pytest_mlrun.records.project import DataSource, Leaderboard, MetricDefinition, Naming, Project
+from pytest_mlrun.records.project import DataSource, Leaderboard, MetricDefinition, Naming, Project, RegistrySettings
+from pytest_mlrun.rules.policy import read_policy
 from pytest_mlrun.rules.suggest import did_you_mean
 from pytest_mlrun.rules.where import parse_where
 
@@ -19,7 +20,7 @@ _Section = TypeVar("_Section")
 _Choice = TypeVar("_Choice", bound=str)
 
 FILE_NAME: Final = "mlrun.toml"
-_SECTIONS: Final = ("data", "metrics", "naming", "leaderboard", "aliases", "retention")
+_SECTIONS: Final = ("data", "metrics", "naming", "leaderboard", "aliases", "registry", "retention")
 _LINE: Final = re.compile(r"\(at line (\d+), column \d+\)")
 _SECRET: Final = re.compile(
     r"^\w[\w+.-]*://([^/?]*:[^/?]*@|.*[?&][^=]*(secret|passw|token|sas|access_key|credential))", re.IGNORECASE
@@ -74,8 +75,9 @@ def read_project(file: Path) -> Project:
         metrics=document.sections("metrics", _read_metric),
         naming=_read_naming(document.table("naming")),
         leaderboards=document.sections("leaderboard", _read_leaderboard),
-        aliases=document.sections("aliases", lambda _name, table: table.values),
+        aliases=document.sections("aliases", lambda name, table: _check_alias(name, table, path)),
         retention=document.table("retention").values,
+        registry=_read_registry(document.table("registry")),
     )
     _refuse_unknown_metrics(project, document)
     return project
@@ -134,6 +136,16 @@ def _read_leaderboard(experiment: str, table: _Table) -> Leaderboard:
     except QueryError as error:
         raise table.wrong("where", f"cannot be understood: {error.headline}", error.next_step) from error
     return Leaderboard(experiment, by, where, table.choice("goal", ("max", "min")))
+
+
+def _check_alias(name: str, table: _Table, path: Path) -> Mapping[str, object]:
+    read_policy(name, table.values, where=str(path))
+    return table.values
+
+
+def _read_registry(table: _Table) -> RegistrySettings:
+    table.allow(("signers", "revoked", "protected_branch"))
+    return RegistrySettings(table.text("signers"), table.text("revoked"), table.text("protected_branch") or "main")
 
 
 def _read_naming(table: _Table) -> Naming:

@@ -14,6 +14,7 @@ from pytest_mlrun.cli.source import find_store, open_source
 from pytest_mlrun.errors import QueryError
 from pytest_mlrun.records.project import Project
 from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.registry.actor import find_actor
 from pytest_mlrun.report.facts import name_of
 from pytest_mlrun.report.plain import event_line
 from pytest_mlrun.report.table import clean_text
@@ -35,7 +36,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     for key, value in tags.items():
         check_tag(key, value, project.naming)
     check_note(args.note)
-    event = Store.open(find_store(args, console)).annotate(record.run_id, tags=tags, note=args.note, who=_who())
+    event = Store.open(find_store(args, console)).annotate(record.run_id, tags=tags, note=args.note, who=find_actor())
     if args.json:
         console.write(event_line(event))
         return 0
@@ -68,10 +69,3 @@ def _project_of(record: RunRecord, console: Console) -> Project:
         if recorded is not None and project.root == Path(json.loads(recorded)):
             return project
     return projects[0] if projects else Project(root=console.folder)
-
-
-def _who() -> str:
-    from pytest_mlrun.pillars.machine import find_machine
-
-    machine = {name: json.loads(text) for name, text in find_machine().items()}
-    return f"{machine['who.user']}@{machine['host.name']}"

@@ -17,9 +17,10 @@ from pytest_mlrun.cli import parser as cli_parser
 from pytest_mlrun.errors import ConfigError, MlrunError
 from pytest_mlrun.options import OPTIONS
 from pytest_mlrun.project import read_project
-from pytest_mlrun.records.project import DataSource, Leaderboard, MetricDefinition, Naming
+from pytest_mlrun.records.project import DataSource, Leaderboard, MetricDefinition, Naming, RegistrySettings
 from pytest_mlrun.records.run import CAUSES, OUTCOMES, STATUSES
 from pytest_mlrun.rules.marker import MarkerArguments, Selection
+from pytest_mlrun.rules.policy import Policy
 from pytest_mlrun.store.reader import Reader
 
 _SECTIONS: Mapping[str, tuple[str, type]] = {
@@ -27,6 +28,8 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "metrics.<name>": ("metrics.m", MetricDefinition),
     "naming": ("naming", Naming),
     "leaderboard.<experiment>": ("leaderboard.e", Leaderboard),
+    "aliases.<name>": ("aliases.a", Policy),
+    "registry": ("registry", RegistrySettings),
 }
 _KEYS = {
     "path": "Path relative to `mlrun.toml`, or a URI.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.records.run import RunEnd, RunRecord, RunStart
+from tests.unit.registry_desk import Desk, begin
 
 NOW_US = 1_790_000_000_000_000
 _SESSION = "01900000-0000-7000-8000-00000000beef"
@@ -118,3 +120,33 @@ def make_console(tmp_path: Path) -> Callable[..., Console]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders that every desk begins with: making them anew would cost each test a dozen processes."""
+    folder = tmp_path_factory.mktemp("desk")
+    begin(folder)
+    return folder
+
+
+@pytest.fixture
+def desk(
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    begun: Path,
+    make_console: Callable[..., Console],
+    make_run: Callable[..., RunRecord],
+    monkeypatch: pytest.MonkeyPatch,
+) -> Desk:
+    """A repository whose protected branch names two who may sign: ada registers, bob approves as ml-lead."""
+    around = tmp_path_factory.mktemp("around")
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    monkeypatch.setenv("HOME", str(around))
+    for name in ("remote", "keys"):
+        shutil.copytree(begun / name, around / name)
+    shutil.copytree(begun / "project", tmp_path, dirs_exist_ok=True)
+    config = tmp_path / ".git" / "config"
+    config.write_text(config.read_text().replace(str(begun / "remote"), str(around / "remote")))
+    return Desk(tmp_path, around / "remote", around / "keys", make_console, make_run)

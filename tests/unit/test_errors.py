@@ -45,6 +45,11 @@ def test_a_failed_gate_is_an_assertion_error() -> None:
 def test_the_exit_codes_are_those_of_the_program() -> None:
     codes = {kind.__name__: kind.exit_code for kind in ERRORS}
 
-    assert {name for name, code in codes.items() if code == 1} == {"DataChangedError", "GateFailure"}
-    assert {name for name, code in codes.items() if code == 3} == {"StoreDamagedError"}
+    assert {name for name, code in codes.items() if code == 1} == {
+        "DataChangedError",
+        "GateFailure",
+        "LostRaceError",
+        "PolicyError",
+    }
+    assert {name for name, code in codes.items() if code == 3} == {"StoreDamagedError", "RegistryDamagedError"}
     assert set(codes.values()) == {1, 2, 3}

@@ -1,0 +1,169 @@
+"""Register a run as the next version of a model."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from pytest_mlrun.errors import RegistryError
+from pytest_mlrun.pillars.git import Repository, open_repository
+from pytest_mlrun.records.event import ModelVersion, StoredModel, Value
+from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.registry.commits import find_authors, keep_commit, ref_name
+from pytest_mlrun.registry.fold import fold, version_body
+from pytest_mlrun.registry.log import append, read_events
+from pytest_mlrun.registry.refs import check_model_name
+
+FindRun = Callable[[str], RunRecord]
+Sign = Callable[[dict[str, Value]], tuple[str, str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Registration:
+    """A version that was registered.
+
+    Attributes:
+        version: The version.
+        ref: The git ref that keeps its commit; empty where the run knew no commit.
+        path: File of the event, to commit.
+    """
+
+    version: ModelVersion
+    ref: str
+    path: Path
+
+
+def check_registrable(run: RunRecord) -> None:
+    """Refuse a run that can be no model version.
+
+    Raises:
+        RegistryError: It did not finish, did not pass, was recorded outside pytest, or logged no model.
+    """
+    found, cure = "", "register one that passed: pytest-mlrun runs --status passed"
+    if run.status != "finished" or run.outcome != "passed":
+        found = (
+            f"it is {run.status}" if run.status != "finished" else f"it {run.outcome}: {run.cause or 'no cause known'}"
+        )
+    elif run.context.get("pinned") == "false":
+        found, cure = "it was recorded outside pytest, unpinned", "make it a test, and run it: pytest --mlrun"
+    elif not _files_of(run) and "selection.winner" not in run.context:
+        found, cure = "it logged no model", "log it in the test: mlrun.log_model(model)"
+    if found:
+        raise RegistryError(
+            f"run {run.short_id} cannot be registered: {found}", where=f"{run.name} of {run.experiment}", next_step=cure
+        )
+
+
+def register(
+    project: Path, named: RunRecord, model: str, *, who: str, note: str, find: FindRun, sign: Sign | None = None
+) -> Registration:
+    """Register a run under a model's name, and keep its commit; of a run that judged a winner, the winner.
+
+    Args:
+        project: Folder of ``mlrun.toml``.
+        named: The run.
+        model: Name of the model.
+        who: Who registers it.
+        note: Why.
+        find: Finds a run by its id.
+        sign: Signs a statement; returns the signature, the signer, and the digest of the signers' file.
+
+    Raises:
+        RegistryError: The run or the name cannot be registered.
+        LostRaceError: Somebody else wrote the model's next event first.
+    """
+    check_model_name(model)
+    check_registrable(named)
+    run = named
+    if "selection.winner" in named.context:
+        run = find(json.loads(named.context["selection.winner"]))
+        check_registrable(run)
+    events = read_events(project, model)
+    state = fold(model, events)
+    for known in state.versions.values():
+        if known.run_id == run.run_id:
+            raise RegistryError(
+                f"run {run.short_id} is {known.ref} already", next_step=f"look at it: pytest-mlrun show {known.ref}"
+            )
+    repository = open_repository(project)
+    version = _describe(run, named, model, len(state.versions) + 1, repository)
+    body = version_body(version)
+    if sign is not None:
+        statement = registration_statement(version)
+        signature, principal, signers = sign(statement)
+        body |= {"principal": principal, "signature": signature, "signers": signers}
+    ref = ""
+    if version.commit and isinstance(repository, Repository):
+        # Before the event: a version whose commit is lost would be worse than a ref that no version has.
+        ref = keep_commit(repository, version.commit, model=model, version=version.version)
+    event = append(project, events, model=model, kind="registered", who=who, note=note, body=body)
+    registered = fold(model, (*events, event)).versions[version.version]
+    return Registration(registered, ref, project / "mlrun-registry" / model / f"{event.number:06}.json")
+
+
+def registration_statement(version: ModelVersion) -> dict[str, Value]:
+    """Return what the registrar signs."""
+    return {
+        "kind": "mlrun-registration",
+        "v": 1,
+        "model": version.model,
+        "version": version.version,
+        "run_id": version.run_id,
+        "run_digest": version.run_digest,
+        "commit": version.commit,
+    }
+
+
+def _describe(run: RunRecord, named: RunRecord, model: str, number: int, repository: Repository | str) -> ModelVersion:
+    commit = _fact(run, "code.commit") or ""
+    authors: tuple[str, ...] = ()
+    if commit:
+        if isinstance(repository, str):
+            raise RegistryError(
+                f"{repository}: the commit {commit[:10]} of the run cannot be kept",
+                next_step=f"register it in the checkout, which then keeps {ref_name(model, number)}",
+            )
+        authors = find_authors(repository, commit)
+    seed = _fact(run, "rand.seed")
+    judged = named is not run
+    return ModelVersion(
+        model=model,
+        version=number,
+        run_id=run.run_id,
+        run_digest=run.digest,
+        run_name=run.name,
+        experiment=run.experiment,
+        test=run.test,
+        commit=commit,
+        authors=authors,
+        seed=int(seed) if seed else None,
+        data={
+            name.removeprefix("data.").removesuffix(".digest"): json.loads(text)
+            for name, text in run.context.items()
+            if name.startswith("data.") and name.endswith(".digest")
+        },
+        params=dict(run.params),
+        files=_files_of(run),
+        judge_id=named.run_id if judged else "",
+        judge_digest=named.digest if judged else "",
+        registered_us=0,
+        who="",
+        principal="",
+        note="",
+        event="",
+    )
+
+
+def _files_of(run: RunRecord) -> tuple[StoredModel, ...]:
+    return tuple(
+        StoredModel(file.name, file.digest, file.size_bytes, file.unsafe)
+        for file in run.artifacts
+        if file.role == "model"
+    )
+
+
+def _fact(run: RunRecord, name: str) -> str:
+    found = json.loads(run.context.get(name, "null"))
+    return "" if found is None else str(found)
