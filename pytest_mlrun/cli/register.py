@@ -9,11 +9,10 @@ from pytest_mlrun.cli.refs import find_run
 from pytest_mlrun.cli.registries import find_registry, finder
 from pytest_mlrun.cli.source import open_source
 from pytest_mlrun.errors import QueryError
-from pytest_mlrun.records.event import Value
-from pytest_mlrun.records.project import Project
 from pytest_mlrun.registry.actor import find_actor
 from pytest_mlrun.registry.refs import check_model_name
-from pytest_mlrun.registry.registering import Sign, check_registrable, register
+from pytest_mlrun.registry.registering import check_registrable, register
+from pytest_mlrun.registry.signers import make_signer
 from pytest_mlrun.report.models import version_object
 from pytest_mlrun.report.plain import plain_json
 from pytest_mlrun.report.table import clean_text
@@ -52,28 +51,3 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if done.ref:
         console.write(clean_text(f"  then push:  git push origin HEAD {done.ref}"))
     return 0
-
-
-def make_signer(project: Project, key: str | None) -> Sign | None:
-    """Return what signs a registration: with the key that was typed or, where the project names signers, git's own.
-
-    Args:
-        project: The project.
-        key: Path of a key, if one was typed.
-    """
-    if not key and not project.registry.signers:
-        return None
-    from pytest_mlrun.registry.signers import REGISTER, find_key, read_signers, sign_statement
-
-    signers, path = read_signers(project), find_key(key, project)
-
-    def sign(statement: dict[str, Value]) -> tuple[str, str, str]:
-        signature, principal, _ = sign_statement(
-            statement,
-            key=path,
-            namespace=REGISTER,
-            signers=signers,
-        )
-        return signature, principal, signers.digest
-
-    return sign

@@ -10,14 +10,15 @@ from pathlib import Path
 from pytest_mlrun.errors import RegistryError
 from pytest_mlrun.pillars.git import Repository, open_repository
 from pytest_mlrun.records.event import ModelVersion, StoredModel, Value
+from pytest_mlrun.records.project import Project
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.registry.commits import find_authors, keep_commit, ref_name
 from pytest_mlrun.registry.fold import fold, version_body
 from pytest_mlrun.registry.log import append, read_events
 from pytest_mlrun.registry.refs import check_model_name
+from pytest_mlrun.registry.signers import Sign
 
 FindRun = Callable[[str], RunRecord]
-Sign = Callable[[dict[str, Value]], tuple[str, str, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +54,26 @@ def check_registrable(run: RunRecord) -> None:
     if found:
         raise RegistryError(
             f"run {run.short_id} cannot be registered: {found}", where=f"{run.name} of {run.experiment}", next_step=cure
+        )
+
+
+def check_asked(name: str, project: Project, *, pinned: bool) -> None:
+    """Refuse in a test what could not be registered at the end of its session.
+
+    Raises:
+        RegistryError: The name can name no model, there is no ``mlrun.toml``, or the run is none of pytest's.
+    """
+    check_model_name(name)
+    if not pinned:
+        raise RegistryError(
+            "a run that was recorded outside pytest cannot be registered",
+            next_step="make it a test, and run it: pytest --mlrun --mlrun-register",
+        )
+    if project.config_file is None:
+        raise RegistryError(
+            "no mlrun.toml: the registry lies beside it",
+            where=str(project.root),
+            next_step="make one, be it empty: touch mlrun.toml",
         )
 
 

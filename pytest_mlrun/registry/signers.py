@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -15,6 +16,7 @@ from pytest_mlrun.registry.commits import expect_repository, protected_history, 
 from pytest_mlrun.registry.encoding import canonical, digest_of
 from pytest_mlrun.registry.signing import find_principals, sign, verify
 
+Sign = Callable[[dict[str, Value]], tuple[str, str, str]]
 REGISTER: Final = "mlrun-register"
 
 
@@ -119,6 +121,29 @@ def sign_statement(statement: dict[str, Value], *, key: Path, namespace: str, si
         where=f"signers {signers.digest[:19]}…",
         next_step=f'have a line merged into the signers\' file: NAME namespaces="{namespace}" {_public(key)}',
     )
+
+
+def make_signer(project: Project, key: str | None) -> Sign | None:
+    """Return what signs a registration: with the key that was typed or, where the project names signers, git's own.
+
+    Args:
+        project: The project.
+        key: Path of a key, if one was typed.
+    """
+    if not key and not project.registry.signers:
+        return None
+    signers, path = read_signers(project), find_key(key, project)
+
+    def sign(statement: dict[str, Value]) -> tuple[str, str, str]:
+        signature, principal, _ = sign_statement(
+            statement,
+            key=path,
+            namespace=REGISTER,
+            signers=signers,
+        )
+        return signature, principal, signers.digest
+
+    return sign
 
 
 def find_key(given: str | None, project: Project) -> Path:

@@ -30,6 +30,7 @@ class SessionResults:
         self.worker_died = False
         self._runs: list[RunRecord] = []
         self._recovered = 0
+        self._registered: list[str] = []
         self._settings = settings
         self._session_id = session_id
         self._pins = pins
@@ -59,6 +60,25 @@ class SessionResults:
         self._recovered = len(recovered) - len(ours)
         return [run for run in ours if run.run_id not in known]
 
+    def register(self, *, passed: bool) -> None:
+        """Register the runs whose tests asked for it.
+
+        Args:
+            passed: Whether every test of the session passed.
+
+        Raises:
+            RegistryError: If a run cannot be registered.
+        """
+        from pytest_mlrun.session.registering import register_runs
+
+        self._registered = register_runs(
+            self._runs,
+            lambda run: self._pins.project_of(Path(json.loads(run.context["project"]))),
+            store=self._settings.store,
+            asked=self._settings.register,
+            passed=passed,
+        )
+
     def write_summary(self, reporter: pytest.TerminalReporter, *, verbosity: int) -> None:
         """Write the table of this session's runs."""
         from pytest_mlrun.records.project import Goals
@@ -81,6 +101,9 @@ class SessionResults:
             reporter.section("training runs")
         for text, markup in lines:
             reporter.write_line(text, **markup)
+        if verbosity >= 0:
+            for text in self._registered:
+                reporter.write_line(text)
 
     def _known_projects(self) -> list[Project]:
         # Under xdist the controller collected nothing: the runs say which folders to look in.

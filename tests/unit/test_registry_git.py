@@ -1,0 +1,206 @@
+"""What git does to a registry: races, squash merges, cleaning, forks; and what a flipped bit does."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from pytest_mlrun.registry import log as registry_log
+from pytest_mlrun.registry import promoting
+from pytest_mlrun.registry.encoding import decode
+from pytest_mlrun.registry.log import path_of, read_log
+from tests.unit.registry_desk import Desk
+
+
+@pytest.fixture
+def free(desk: Desk) -> Desk:
+    """Two registered versions, aliases without policies."""
+    (desk.path / "mlrun.toml").write_text("")
+    for name in ("first", "second"):
+        desk.record(name)
+        desk.do("register", name, "--name", "churn", "--note", name)
+    desk.commit("register two")
+    return desk
+
+
+def clone(desk: Desk, folder: Path) -> Desk:
+    """Return somebody else's checkout of the remote, with refs of model versions and the store."""
+    desk.git("clone", "-q", str(desk.remote), str(folder))
+    other = replace(desk, path=folder)
+    other.git("fetch", "-q", "origin", "refs/mlrun/*:refs/mlrun/*")
+    shutil.copytree(desk.path / ".pytest_mlrun", folder / ".pytest_mlrun")
+    return other
+
+
+def test_of_two_promotions_in_one_checkout_one_is_told_that_it_lost(
+    free: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    append = registry_log.append
+    said: list[tuple[int, str]] = []
+
+    def overtaken(*arguments: object, **named: object) -> object:
+        if not said:
+            said.append((-1, ""))
+            said[0] = free.promote("churn/2", "champion")
+        return append(*arguments, **named)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(promoting, "append", overtaken)
+    code, lost = free.promote("churn/1", "champion")
+
+    assert said[0][0] == 0
+    assert (code, lost.splitlines()[0]) == (1, "error: another event of 'churn' was written in the meantime")
+    assert free.do("models")[1].splitlines()[1].split()[:2] == ["churn/2", "champion"]
+    assert free.do("verify")[0] == 0
+
+
+def test_of_two_promotions_in_two_checkouts_the_second_to_push_meets_a_conflict_and_runs_again(
+    free: Desk, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    other = clone(free, tmp_path_factory.mktemp("other") / "checkout")
+    free.promote("churn/1", "champion")
+    free.commit("promote 1")
+    other.promote("churn/2", "champion")
+    other.commit("promote 2", push=False)
+
+    with pytest.raises(subprocess.CalledProcessError) as rejected:
+        other.push()
+    with pytest.raises(subprocess.CalledProcessError) as conflict:
+        other.git("pull", "-q", "--no-rebase", "origin", "main")
+    other.git("checkout", "--theirs", "mlrun-registry")
+    other.commit("take what was first", push=False)
+    again = other.promote("churn/2", "champion")
+    other.commit("promote 2, again")
+
+    assert "rejected" in rejected.value.stderr
+    assert "CONFLICT (add/add): Merge conflict in mlrun-registry/churn/000003.json" in conflict.value.stdout
+    assert (again[0], again[1].splitlines()[0]) == (0, "churn@champion is churn/2, churn/1 before")
+    assert other.do("verify")[0] == 0
+
+
+def test_a_conflict_that_was_resolved_by_keeping_both_files_is_found(free: Desk) -> None:
+    free.promote("churn/1", "champion")
+    folder = free.path / "mlrun-registry" / "churn"
+    shutil.copy(folder / "000003.json", folder / "000003~HEAD.json")
+    shutil.copy(folder / "000003.json", folder / "000004.json")
+
+    code, out, _ = free.do("verify")
+
+    assert code == 3
+    assert "damaged: event 000004 of 'churn': it calls itself churn 000003" in out.splitlines()
+    assert "damaged: 000003~HEAD.json is no event of 'churn': its name is no number" in out.splitlines()
+
+
+def test_an_event_that_was_taken_out_is_named(free: Desk) -> None:
+    (free.path / "mlrun-registry" / "churn" / "000001.json").unlink()
+
+    code, out, _ = free.do("verify")
+
+    assert (code, out.splitlines()[1]) == (3, "damaged: event 000001 of 'churn': it is missing")
+
+
+def test_the_commit_of_a_version_outlives_a_squash_merge(free: Desk) -> None:
+    free.git("checkout", "-q", "-b", "idea")
+    (free.path / "model.py").write_text("better = True\n")
+    commit = free.commit("a better model", push=False)
+    free.record("third")
+    free.do("register", "third", "--name", "churn")
+    free.commit("register it", push=False)
+    free.git("push", "-q", "origin", "refs/mlrun/churn-3")
+    free.git("checkout", "-q", "main")
+    free.git("merge", "-q", "--squash", "idea")
+    free.commit("a better model (#1)")
+    free.git("branch", "-D", "idea")
+
+    for folder in (free.path, free.remote):
+        free.git("reflog", "expire", "--expire=now", "--all", folder=folder)
+        free.git("gc", "-q", "--prune=now", folder=folder)
+
+    assert free.git("branch", "--contains", commit) == ""
+    assert [free.git("cat-file", "-t", commit, folder=folder) for folder in (free.path, free.remote)] == ["commit"] * 2
+    assert free.promote("churn/3", "champion")[0] == 0
+
+
+def test_cleaning_takes_the_store_and_what_was_not_committed_and_nothing_else(free: Desk) -> None:
+    free.promote("churn/1", "champion")
+    free.commit("promote 1")
+    free.promote("churn/2", "champion")
+
+    free.git("clean", "-q", "-ffdx")
+
+    shown, verified = free.do("show", "churn@champion"), free.do("verify")
+    assert shown[1].splitlines()[0] == "churn/1  ·  champion"
+    assert (verified[0], verified[1]) == (0, "the registry holds: 1 model, 3 events, 0 signatures\n")
+    assert "2 registered runs not in this store: not compared with its digest" in verified[2]
+    assert free.refs() == ["refs/mlrun/churn-1", "refs/mlrun/churn-2"]
+    assert free.promote("churn/2", "champion")[0] == 0
+
+
+def test_a_fork_that_makes_itself_its_own_signer_is_found_out_where_its_pull_request_is_checked(
+    desk: Desk, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    desk.register("first")
+    around = tmp_path_factory.mktemp("fork")
+    shutil.copytree(desk.remote, around / "remote")
+    fork = replace(clone(desk, around / "checkout"), remote=around / "remote")
+    fork.git("remote", "set-url", "origin", str(fork.remote))
+    (fork.path / "signers").write_text(
+        (fork.path / "signers").read_text() + fork.signer("eve", "mlrun-approve-ml-lead")
+    )
+    fork.commit("I am a lead")
+    assert fork.approve("churn/1", key="eve")[0] == 0
+    assert fork.promote("churn/1")[0] == 0
+    fork.commit("promote my model")
+
+    desk.git("fetch", "-q", str(fork.remote), "main")
+    desk.git("checkout", "-q", "--detach", "FETCH_HEAD")
+    code, out, _ = desk.do("verify")
+
+    assert code == 3
+    assert [line for line in out.splitlines() if line.startswith("damaged")] == [
+        "damaged: event 000002 of 'churn': its signers were never on the protected branch",
+        "damaged: event 000003 of 'churn': churn/1 is 'production' with 0 of 1 approvals",
+    ]
+
+
+def test_every_bit_that_flips_in_an_event_is_noticed(desk: Desk) -> None:
+    desk.register("first")
+    desk.approve("churn/1", key="bob")
+    desk.promote("churn/1")
+    read, unnoticed = 0, []
+
+    for event in read_log(desk.path, "churn").events:
+        content = path_of(desk.path, event).read_bytes()
+        for bit in range(len(content) * 8):
+            flipped = bytearray(content)
+            flipped[bit // 8] ^= 1 << bit % 8
+            read += 1
+            try:
+                decode(bytes(flipped), model="churn", number=event.number, prev=event.prev)
+            except ValueError:
+                continue
+            unnoticed.append((event.number, bit))
+
+    assert unnoticed == []
+    assert read > 20_000
+
+
+@pytest.mark.parametrize("number", [1, 2, 3])
+def test_verify_names_the_first_broken_event_and_every_other_verb_refuses(number: int, desk: Desk) -> None:
+    desk.register("first")
+    desk.approve("churn/1", key="bob")
+    desk.promote("churn/1")
+    path = desk.path / "mlrun-registry" / "churn" / f"{number:06}.json"
+    path.write_bytes(path.read_bytes().replace(b"churn", b"chern", 1))
+
+    verified, shown = desk.do("verify"), desk.do("show", "churn/1")
+
+    damaged = [line for line in verified[1].splitlines() if line.startswith("damaged")]
+    assert (verified[0], damaged) == (3, [f"damaged: event {number:06} of 'churn': it is not what its digest says"])
+    assert (shown[0], shown[2].splitlines()[0]) == (
+        3,
+        f"error: the registry of 'churn' is damaged at event {number:06}: it is not what its digest says",
+    )
