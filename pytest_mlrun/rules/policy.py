@@ -119,6 +119,8 @@ def read_policy(alias: str, values: Mapping[str, object], *, where: str) -> Poli
     for word in roles:
         if not _ROLE.fullmatch(word):
             raise section.wrong("roles", f"cannot be {word!r}", 'letters, digits, "_" and "-": roles = ["ml-lead"]')
+    if roles and not section.approvals():
+        raise section.wrong("roles", "says who may approve, and approvals asks for nobody", "approvals = 1")
     return Policy(
         alias,
         tuple(word for word in REQUIREMENTS if word in requires),

@@ -11,20 +11,11 @@ import pytest
 
 from pytest_mlrun.cli import main
 from pytest_mlrun.errors import RegistryError
+from pytest_mlrun.records.event import Value
 from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.registry.log import append, read_events
 from pytest_mlrun.registry.resolve import resolve
 from tests.unit.registry_desk import DATA, MODEL, Desk
-
-
-@pytest.fixture
-def plain(desk: Desk) -> Desk:
-    """A project without signers and policies, and two registered versions."""
-    (desk.path / "mlrun.toml").write_text("")
-    for name in ("first", "second"):
-        desk.record(name)
-        desk.do("register", name, "--name", "churn", "--note", f"the {name}")
-    desk.commit("register two")
-    return desk
 
 
 def test_registering_names_the_version_what_to_commit_and_what_to_push(desk: Desk) -> None:
@@ -120,6 +111,30 @@ def test_the_version_before_is_archived_in_the_same_event_and_comes_back_with_it
     plain.promote("churn/1")
     assert _aliases(plain) == {"churn/1": (False, ["production"]), "churn/2": (True, [])}
     assert len(list((plain.path / "mlrun-registry" / "churn").glob("*.json"))) == 5
+
+
+def test_what_a_policy_requires_is_read_from_the_records(plain: Desk) -> None:
+    policy = 'requires = ["clean_tree", "data_kept", "gates_passed", "replayed"]'
+    (plain.path / "mlrun.toml").write_text(f"[aliases.production]\n{policy}\n")
+    facts = {"data.churn.kept": '"copy"'}
+    plain.record("kept", facts=facts)
+    plain.record("dirty", gates=(), facts={**facts, "code.dirty": "true"})
+    for name in ("kept", "dirty"):
+        plain.do("register", name, "--name", "churn")
+    plain.commit("register")
+    for version in (3, 4):
+        body: dict[str, Value] = {"version": version, "verdict": "REPRODUCED"}
+        events = read_events(plain.path, "churn")
+        append(plain.path, events, model="churn", kind="audited", who="eva@ci", note="quarterly", body=body)
+
+    bare, kept, dirty = plain.promote("churn/1"), plain.promote("churn/3"), plain.promote("churn/4")
+
+    assert (bare[0], _unmet(bare[1])) == (1, ["data_kept", "replayed"])
+    assert kept[1].splitlines()[:2] == [
+        "churn@production is churn/3",
+        "  met:        clean_tree, data_kept, gates_passed, replayed",
+    ]
+    assert (dirty[0], _unmet(dirty[1])) == (1, ["clean_tree", "gates_passed"])
 
 
 def test_a_promotion_needs_a_note_and_changes_nothing_without(plain: Desk) -> None:
@@ -311,6 +326,11 @@ def test_another_run_under_the_registered_id_is_damage(plain: Desk) -> None:
     assert (shown[0], shown[2].splitlines()[0]) == (3, "error: run 00000001 is not the one registered as churn/1")
     assert verified[0] == 3
     assert "damaged: run 00000001 is not the one registered as churn/1: its digest differs" in verified[1]
+
+
+def _unmet(said: str) -> list[str]:
+    lines = [line.split() for line in said.splitlines() if line.startswith("  ")]
+    return [words[0] for words in lines if words[0] not in {"→", "where:", "next:"}]
 
 
 def _first(desk: Desk) -> RunRecord:

@@ -16,17 +16,6 @@ from pytest_mlrun.registry.log import path_of, read_log
 from tests.unit.registry_desk import Desk
 
 
-@pytest.fixture
-def free(desk: Desk) -> Desk:
-    """Two registered versions, aliases without policies."""
-    (desk.path / "mlrun.toml").write_text("")
-    for name in ("first", "second"):
-        desk.record(name)
-        desk.do("register", name, "--name", "churn", "--note", name)
-    desk.commit("register two")
-    return desk
-
-
 def clone(desk: Desk, folder: Path) -> Desk:
     """Return somebody else's checkout of the remote, with refs of model versions and the store."""
     desk.git("clone", "-q", str(desk.remote), str(folder))
@@ -37,7 +26,7 @@ def clone(desk: Desk, folder: Path) -> Desk:
 
 
 def test_of_two_promotions_in_one_checkout_one_is_told_that_it_lost(
-    free: Desk, monkeypatch: pytest.MonkeyPatch
+    plain: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     append = registry_log.append
     said: list[tuple[int, str]] = []
@@ -45,24 +34,24 @@ def test_of_two_promotions_in_one_checkout_one_is_told_that_it_lost(
     def overtaken(*arguments: object, **named: object) -> object:
         if not said:
             said.append((-1, ""))
-            said[0] = free.promote("churn/2", "champion")
+            said[0] = plain.promote("churn/2", "champion")
         return append(*arguments, **named)  # type: ignore[arg-type]
 
     monkeypatch.setattr(promoting, "append", overtaken)
-    code, lost = free.promote("churn/1", "champion")
+    code, lost = plain.promote("churn/1", "champion")
 
     assert said[0][0] == 0
     assert (code, lost.splitlines()[0]) == (1, "error: another event of 'churn' was written in the meantime")
-    assert free.do("models")[1].splitlines()[1].split()[:2] == ["churn/2", "champion"]
-    assert free.do("verify")[0] == 0
+    assert plain.do("models")[1].splitlines()[1].split()[:2] == ["churn/2", "champion"]
+    assert plain.do("verify")[0] == 0
 
 
 def test_of_two_promotions_in_two_checkouts_the_second_to_push_meets_a_conflict_and_runs_again(
-    free: Desk, tmp_path_factory: pytest.TempPathFactory
+    plain: Desk, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
-    other = clone(free, tmp_path_factory.mktemp("other") / "checkout")
-    free.promote("churn/1", "champion")
-    free.commit("promote 1")
+    other = clone(plain, tmp_path_factory.mktemp("other") / "checkout")
+    plain.promote("churn/1", "champion")
+    plain.commit("promote 1")
     other.promote("churn/2", "champion")
     other.commit("promote 2", push=False)
 
@@ -81,62 +70,64 @@ def test_of_two_promotions_in_two_checkouts_the_second_to_push_meets_a_conflict_
     assert other.do("verify")[0] == 0
 
 
-def test_a_conflict_that_was_resolved_by_keeping_both_files_is_found(free: Desk) -> None:
-    free.promote("churn/1", "champion")
-    folder = free.path / "mlrun-registry" / "churn"
+def test_a_conflict_that_was_resolved_by_keeping_both_files_is_found(plain: Desk) -> None:
+    plain.promote("churn/1", "champion")
+    folder = plain.path / "mlrun-registry" / "churn"
     shutil.copy(folder / "000003.json", folder / "000003~HEAD.json")
     shutil.copy(folder / "000003.json", folder / "000004.json")
 
-    code, out, _ = free.do("verify")
+    code, out, _ = plain.do("verify")
 
     assert code == 3
     assert "damaged: event 000004 of 'churn': it calls itself churn 000003" in out.splitlines()
     assert "damaged: 000003~HEAD.json is no event of 'churn': its name is no number" in out.splitlines()
 
 
-def test_an_event_that_was_taken_out_is_named(free: Desk) -> None:
-    (free.path / "mlrun-registry" / "churn" / "000001.json").unlink()
+def test_an_event_that_was_taken_out_is_named(plain: Desk) -> None:
+    (plain.path / "mlrun-registry" / "churn" / "000001.json").unlink()
 
-    code, out, _ = free.do("verify")
+    code, out, _ = plain.do("verify")
 
     assert (code, out.splitlines()[1]) == (3, "damaged: event 000001 of 'churn': it is missing")
 
 
-def test_the_commit_of_a_version_outlives_a_squash_merge(free: Desk) -> None:
-    free.git("checkout", "-q", "-b", "idea")
-    (free.path / "model.py").write_text("better = True\n")
-    commit = free.commit("a better model", push=False)
-    free.record("third")
-    free.do("register", "third", "--name", "churn")
-    free.commit("register it", push=False)
-    free.git("push", "-q", "origin", "refs/mlrun/churn-3")
-    free.git("checkout", "-q", "main")
-    free.git("merge", "-q", "--squash", "idea")
-    free.commit("a better model (#1)")
-    free.git("branch", "-D", "idea")
+def test_the_commit_of_a_version_outlives_a_squash_merge(plain: Desk) -> None:
+    plain.git("checkout", "-q", "-b", "idea")
+    (plain.path / "model.py").write_text("better = True\n")
+    commit = plain.commit("a better model", push=False)
+    plain.record("third")
+    plain.do("register", "third", "--name", "churn")
+    plain.commit("register it", push=False)
+    plain.git("push", "-q", "origin", "refs/mlrun/churn-3")
+    plain.git("checkout", "-q", "main")
+    plain.git("merge", "-q", "--squash", "idea")
+    plain.commit("a better model (#1)")
+    plain.git("branch", "-D", "idea")
 
-    for folder in (free.path, free.remote):
-        free.git("reflog", "expire", "--expire=now", "--all", folder=folder)
-        free.git("gc", "-q", "--prune=now", folder=folder)
+    for folder in (plain.path, plain.remote):
+        plain.git("reflog", "expire", "--expire=now", "--all", folder=folder)
+        plain.git("gc", "-q", "--prune=now", folder=folder)
 
-    assert free.git("branch", "--contains", commit) == ""
-    assert [free.git("cat-file", "-t", commit, folder=folder) for folder in (free.path, free.remote)] == ["commit"] * 2
-    assert free.promote("churn/3", "champion")[0] == 0
+    assert plain.git("branch", "--contains", commit) == ""
+    assert [plain.git("cat-file", "-t", commit, folder=folder) for folder in (plain.path, plain.remote)] == [
+        "commit"
+    ] * 2
+    assert plain.promote("churn/3", "champion")[0] == 0
 
 
-def test_cleaning_takes_the_store_and_what_was_not_committed_and_nothing_else(free: Desk) -> None:
-    free.promote("churn/1", "champion")
-    free.commit("promote 1")
-    free.promote("churn/2", "champion")
+def test_cleaning_takes_the_store_and_what_was_not_committed_and_nothing_else(plain: Desk) -> None:
+    plain.promote("churn/1", "champion")
+    plain.commit("promote 1")
+    plain.promote("churn/2", "champion")
 
-    free.git("clean", "-q", "-ffdx")
+    plain.git("clean", "-q", "-ffdx")
 
-    shown, verified = free.do("show", "churn@champion"), free.do("verify")
+    shown, verified = plain.do("show", "churn@champion"), plain.do("verify")
     assert shown[1].splitlines()[0] == "churn/1  ·  champion"
     assert (verified[0], verified[1]) == (0, "the registry holds: 1 model, 3 events, 0 signatures\n")
     assert "2 registered runs not in this store: not compared with its digest" in verified[2]
-    assert free.refs() == ["refs/mlrun/churn-1", "refs/mlrun/churn-2"]
-    assert free.promote("churn/2", "champion")[0] == 0
+    assert plain.refs() == ["refs/mlrun/churn-1", "refs/mlrun/churn-2"]
+    assert plain.promote("churn/2", "champion")[0] == 0
 
 
 def test_a_fork_that_makes_itself_its_own_signer_is_found_out_where_its_pull_request_is_checked(
