@@ -97,7 +97,13 @@ def approve(
 
 
 def count_approvals(
-    state: ModelState, version: ModelVersion, policy: Policy, signers: Signers, *, now_us: int
+    state: ModelState,
+    version: ModelVersion,
+    policy: Policy,
+    signers: Signers,
+    *,
+    registrar_key: str,
+    now_us: int,
 ) -> Count:
     """Count the approvals of a version that hold now.
 
@@ -106,6 +112,7 @@ def count_approvals(
         version: The version.
         policy: What the alias needs.
         signers: Who may sign now.
+        registrar_key: The key that signed the registration.
         now_us: Microseconds since the epoch.
     """
     # Going back to a version must not wait for signatures that were given for it before.
@@ -121,6 +128,8 @@ def count_approvals(
         reason, key = check_approval(
             approval, version, policy.accepted_roles, signers, time_us=now_us, before_us=held_us or now_us
         )
+        if not reason and key == registrar_key:
+            reason = "their key registered it"
         if not reason and (approval.principal in names or key in keys):
             continue  # the same person, again
         if reason:
@@ -184,8 +193,8 @@ def check_approval(
         return "; ".join([error.headline, *error.details[:1]]), ""
 
 
-def check_registration(event: Event, version: ModelVersion, signers: Signers) -> str:
-    """Return why the signature of a registration does not hold, or nothing.
+def check_registration(event: Event, version: ModelVersion, signers: Signers) -> tuple[str, str]:
+    """Return why the signature of a registration does not hold, or nothing, and the key that made it.
 
     Args:
         event: The ``registered`` event.
@@ -193,7 +202,7 @@ def check_registration(event: Event, version: ModelVersion, signers: Signers) ->
         signers: Who could sign then.
     """
     try:
-        verify(
+        return "", verify(
             canonical(registration_statement(version)),
             str(event.body["signature"]),
             principal=version.principal,
@@ -202,10 +211,9 @@ def check_registration(event: Event, version: ModelVersion, signers: Signers) ->
             time_us=event.time_us,
         )
     except KeyError:
-        return "it names a signer and has no signature"
+        return "it names a signer and has no signature", ""
     except SignatureError as error:
-        return "; ".join([error.headline, *error.details[:1]])
-    return ""
+        return "; ".join([error.headline, *error.details[:1]]), ""
 
 
 def _excluded(principal: str, version: ModelVersion) -> str:

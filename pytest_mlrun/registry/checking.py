@@ -96,6 +96,7 @@ class _ModelCheck:
         self._project = project
         self._model = model
         self._valid: dict[int, tuple[Approval, str]] = {}
+        self._registrars: dict[int, str] = {}
         self._past: dict[str, Signers | None] = {}
         self.state = ModelState(model)
         self.signatures = 0
@@ -140,7 +141,9 @@ class _ModelCheck:
         if not version.principal:
             return ""
         signers = self._signers(str(event.body.get("signers", "")))
-        reason = signers if isinstance(signers, str) else check_registration(event, version, signers)
+        if isinstance(signers, str):
+            return signers
+        reason, self._registrars[version.version] = check_registration(event, version, signers)
         self.signatures += not reason
         return reason
 
@@ -181,7 +184,9 @@ class _ModelCheck:
         counted = [
             (approval, key)
             for approval, key in given
-            if (approval.version, approval.alias) == (version, alias) and (not roles or approval.role in roles)
+            if (approval.version, approval.alias) == (version, alias)
+            and (not roles or approval.role in roles)
+            and key != self._registrars.get(version)
         ]
         people = min(len({approval.principal for approval, _ in counted}), len({key for _, key in counted}))
         if people >= needed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from pytest_mlrun.errors import CodeError, RegistryError
@@ -56,30 +57,25 @@ def find_authors(repository: Repository, commit: str) -> tuple[str, ...]:
 def keep_commit(repository: Repository, commit: str, *, model: str, version: int) -> str:
     """Point the ref of a version at its commit; return the ref.
 
+    Where it points elsewhere, it was made for a version that lost a race for its number.
+
     Raises:
-        RegistryError: The ref points at another commit.
         CodeError: Git fails.
     """
     ref = ref_name(model, version)
-    there = _read_ref(repository, ref)
-    if there not in {"", commit}:
-        raise RegistryError(
-            f"{ref} keeps another commit already: {there[:10]}",
-            where=str(repository.root),
-            next_step=f"fetch what others registered: git pull, git fetch origin 'refs/mlrun/*:refs/mlrun/*'; or, if "
-            f"nobody did: git update-ref -d {ref}",
-        )
     repository.ask("update-ref", "-m", f"pytest-mlrun: {model}/{version}", ref, commit)
     return ref
 
 
 def check_kept_elsewhere(repository: Repository, commit: str, *, model: str, version: int) -> None:
-    """Refuse a version whose commit only this machine keeps.
+    """Refuse a version whose commit only this machine keeps; make its ref here, if it is missing.
 
     Raises:
         RegistryError: No remote has its ref, or a remote cannot be asked.
     """
     ref = ref_name(model, version)
+    if _read_ref(repository, ref) != commit and _has_commit(repository, commit):
+        keep_commit(repository, commit, model=model, version=version)
     remotes = repository.ask("remote").decode("utf-8", "replace").split()
     if not remotes:
         raise RegistryError(
@@ -98,7 +94,14 @@ def check_kept_elsewhere(repository: Repository, commit: str, *, model: str, ver
             where=f"{repository.root}, {ref}",
             next_step=f"make this work, then run the same command again: git ls-remote {remote}",
         ) from error
-    if told.partition("\t")[0] != commit:
+    there = told.partition("\t")[0]
+    if there not in {"", commit}:
+        raise RegistryError(
+            f"{remote!r} keeps another commit than that of {model}/{version}: {there[:10]}",
+            where=f"{repository.root}, {ref}",
+            next_step=f"if that one lost a race for the number: git push --force {remote} {ref}",
+        )
+    if not there:
         raise RegistryError(
             f"the commit of {model}/{version} is kept on this machine only",
             where=f"{repository.root}, {ref}",
@@ -132,8 +135,13 @@ def read_protected(repository: Repository, branch: str, path: Path) -> bytes:
 def protected_history(repository: Repository, branch: str, path: Path) -> list[bytes]:
     """Return every content that a file had on the protected branch, the newest first."""
     revision, inside = protected_revision(repository, branch), _inside(repository, path)
-    commits = repository.ask("log", "--format=%H", "--diff-filter=AM", revision, "--", inside).decode().split()
-    return [repository.ask("show", f"{commit}:{inside}") for commit in commits]
+    # What a branch held before it was merged was never in force: only the protected branch's own line counts.
+    commits = repository.ask("log", "--first-parent", "--format=%H", revision, "--", inside).decode().split()
+    contents = []
+    for commit in commits:
+        with suppress(CodeError):  # the file was removed there
+            contents.append(repository.ask("show", f"{commit}:{inside}"))
+    return contents
 
 
 def protected_revision(repository: Repository, branch: str) -> str:
@@ -150,6 +158,14 @@ def protected_revision(repository: Repository, branch: str) -> str:
         where=str(repository.root),
         next_step=f"fetch it: git fetch origin {branch}:refs/remotes/origin/{branch}",
     )
+
+
+def _has_commit(repository: Repository, commit: str) -> bool:
+    try:
+        repository.ask("cat-file", "-e", f"{commit}^{{commit}}")
+    except CodeError:
+        return False
+    return True
 
 
 def _read_ref(repository: Repository, ref: str) -> str:

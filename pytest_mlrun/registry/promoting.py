@@ -78,8 +78,8 @@ def promote(
     policy, now = policy_of(project, alias), now_us()
     count = Count((), (), ())
     if policy.approvals and version.principal:
-        _check_registrar(project, state, version)
-        count = count_approvals(state, version, policy, read_signers(project), now_us=now)
+        key = _check_registrar(project, state, version)
+        count = count_approvals(state, version, policy, read_signers(project), registrar_key=key, now_us=now)
     unmet = judge(policy, _evidence(state, version, policy, count, find), now_us=now)
     if unmet:
         raise _refusal(version, alias, unmet)
@@ -100,23 +100,24 @@ def promote(
     return Promotion(event, before, archived, policy, count.signers)
 
 
-def _check_registrar(project: Project, state: ModelState, version: ModelVersion) -> None:
-    """Hold a registration to its signature: whom to exclude must not be what a text file says.
+def _check_registrar(project: Project, state: ModelState, version: ModelVersion) -> str:
+    """Return the key that signed a registration: whom to exclude must not be what a text file says.
 
     Raises:
         SignatureError: It does not hold.
     """
     event = next(event for event in state.events if event.digest == version.event)
     signers = find_past_signers(project, str(event.body.get("signers", "")))
-    reason = "its signers were never on the protected branch"
+    reason, key = "its signers were never on the protected branch", ""
     if signers is not None:
-        reason = check_registration(event, version, signers)
+        reason, key = check_registration(event, version, signers)
     if reason:
         raise SignatureError(
             f"the registration of {version.ref} is not signed by {version.principal}",
             details=(reason,),
             next_step="look at it: pytest-mlrun verify; then register the run again",
         )
+    return key
 
 
 def find_record(run_id: str, digest: str, *, ref: str, find: FindRun) -> RunRecord:

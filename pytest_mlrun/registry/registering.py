@@ -115,11 +115,11 @@ def register(
         statement = registration_statement(version)
         signature, principal, signers = sign(statement)
         body |= {"principal": principal, "signature": signature, "signers": signers}
+    event = append(project, events, model=model, kind="registered", who=who, note=note, body=body)
     ref = ""
     if version.commit and isinstance(repository, Repository):
-        # Before the event: a version whose commit is lost would be worse than a ref that no version has.
+        # After the event, which decides whose number it is; should this not happen, promoting makes up for it.
         ref = keep_commit(repository, version.commit, model=model, version=version.version)
-    event = append(project, events, model=model, kind="registered", who=who, note=note, body=body)
     registered = fold(model, (*events, event)).versions[version.version]
     return Registration(registered, ref, project / "mlrun-registry" / model / f"{event.number:06}.json")
 

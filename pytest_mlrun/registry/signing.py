@@ -56,7 +56,9 @@ def find_principals(signature: str, *, signers: bytes) -> tuple[str, ...]:
     with TemporaryDirectory(prefix="mlrun-sign-") as folder:
         files = _write(Path(folder), signature, signers)
         done = _run(["-Y", "find-principals", "-s", files[0], "-f", files[1]])
-    return tuple(done.stdout.decode("utf-8", "replace").split()) if done.returncode == 0 else ()
+    # One line of the file may have several names, which are told as they stand there: joined by commas.
+    names = done.stdout.decode("utf-8", "replace").replace(",", " ").split()
+    return tuple(names) if done.returncode == 0 else ()
 
 
 def verify(

@@ -157,6 +157,46 @@ def test_a_fork_that_makes_itself_its_own_signer_is_found_out_where_its_pull_req
     ]
 
 
+def test_a_signer_who_was_only_on_a_branch_that_was_merged_is_found_out(desk: Desk) -> None:
+    desk.register("first")
+    desk.git("checkout", "-q", "-b", "eve")
+    before = (desk.path / "signers").read_text()
+    (desk.path / "signers").write_text(before + desk.signer("eve", "mlrun-approve-ml-lead"))
+    desk.commit("add myself", push=False)
+    desk.git("update-ref", "refs/remotes/origin/main", "eve")
+    assert desk.approve("churn/1", key="eve")[0] == 0
+    (desk.path / "signers").write_text(before)
+    desk.commit("and take myself out again", push=False)
+    desk.git("checkout", "-q", "main")
+    desk.git("merge", "-q", "--no-ff", "-m", "a harmless change", "eve")
+    desk.git("push", "-q", "origin", "main")
+
+    code, out, _ = desk.do("verify")
+
+    assert code == 3
+    assert "damaged: event 000002 of 'churn': its signers were never on the protected branch" in out.splitlines()
+
+
+def test_a_ref_that_is_missing_here_is_made_when_its_version_is_promoted(plain: Desk) -> None:
+    commit = plain.git("rev-parse", "refs/mlrun/churn-1")
+    plain.git("update-ref", "-d", "refs/mlrun/churn-1")
+
+    assert plain.promote("churn/1", "champion")[0] == 0
+    assert plain.git("rev-parse", "refs/mlrun/churn-1") == commit
+
+
+def test_another_commit_under_the_ref_of_a_version_is_not_promoted(plain: Desk) -> None:
+    plain.commit("something else")
+    plain.git("push", "-q", "--force", "origin", "HEAD:refs/mlrun/churn-1")
+
+    code, said = plain.promote("churn/1", "champion")
+
+    assert (code, said.splitlines()[0]) == (
+        2,
+        f"error: 'origin' keeps another commit than that of churn/1: {plain.git('rev-parse', 'HEAD')[:10]}",
+    )
+
+
 def test_every_bit_that_flips_in_an_event_is_noticed(desk: Desk) -> None:
     desk.register("first")
     desk.approve("churn/1", key="bob")

@@ -74,6 +74,21 @@ def test_who_registered_cannot_approve(desk: Desk) -> None:
     assert (code, said.splitlines()[0]) == (2, "error: bob@example.org cannot approve churn/1: they registered it")
 
 
+def test_a_key_that_registered_cannot_approve_under_another_name(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    line = desk.signer("bob", "mlrun-register,mlrun-approve-ml-lead").replace("bob@", "bob@example.org,robert@")
+    (desk.path / "signers").write_text(line)
+    desk.commit("bob has two names")
+    desk.register("first", key="bob")
+    with monkeypatch.context() as patch:  # as a program of his own would do it
+        patch.setattr("pytest_mlrun.registry.approving._excluded", lambda *_: "")
+        assert desk.approve("churn/1", key="bob")[0] == 0
+    _rewrite(desk, 2, lambda body: {**body, "principal": "robert@example.org"})
+
+    _, said = desk.promote("churn/1")
+
+    assert reasons(said) == "  approvals  0 of 1 by ml-lead; robert@example.org: their key registered it"
+
+
 @pytest.mark.parametrize("trailer", ["", "\n\nCo-authored-by: Bob <bob@example.org>"], ids=["author", "co-author"])
 def test_who_wrote_the_commit_cannot_approve(trailer: str, desk: Desk) -> None:
     author = [] if trailer else ["--author=Bob <Bob@Example.org>"]
