@@ -41,7 +41,7 @@ def lay_out_models(states: Sequence[ModelState], *, width: int | None) -> Layout
     """Return a table of all versions, the newest of each model first."""
     columns = [
         Column("version", cut="middle", least=12),
-        Column("alias", cut="end", least=10),
+        Column("alias"),
         Column("run"),
         Column("name", cut="middle", least=12, rank=1),
         Column("commit", rank=2),
