@@ -25,6 +25,12 @@ def run(args: argparse.Namespace, console: Console) -> int:
     source = open_source(args, console)
     record = record_of(version, source)
     folder = console.folder / args.output
+    if any(file.name == _ABOUT for file in version.files):
+        raise ArtifactError(
+            f"{version.ref} has a model file {_ABOUT!r}, which is where fetch says what it wrote",
+            where=f"run {record.short_id}",
+            next_step="log it under another name: mlrun.log_artifact(path, 'booster.json')",
+        )
     # All bytes are read and compared with their digests before the first is written.
     contents = {file.name: source.read_artifact(record, file.name) for file in version.files}
     about = json.dumps(version_object(state, version), indent=2, sort_keys=True) + "\n"

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 from pytest_mlrun.errors import SignatureError
 from pytest_mlrun.records.event import Approval, Event, ModelState, ModelVersion, Value
 from pytest_mlrun.records.project import Project
+from pytest_mlrun.registry.commits import expect_repository, find_authors
 from pytest_mlrun.registry.encoding import canonical, clean
 from pytest_mlrun.registry.log import append
 from pytest_mlrun.registry.registering import registration_statement
@@ -63,6 +64,7 @@ def approve(
         RegistryError: There are no signers, no key, or somebody else was faster.
     """
     signers = read_signers(project)
+    version = with_authors(project, version)
     statement: dict[str, Value] = {
         "kind": "mlrun-approval",
         "v": 1,
@@ -191,6 +193,22 @@ def check_approval(
         )
     except SignatureError as error:
         return "; ".join([error.headline, *error.details[:1]]), ""
+
+
+def with_authors(project: Project, version: ModelVersion) -> ModelVersion:
+    """Return a version with the authors that git names added to those of its event, which no signature covers.
+
+    Args:
+        project: The project.
+        version: The version.
+
+    Raises:
+        RegistryError: Its commit is not in this repository.
+    """
+    if not version.commit:
+        return version
+    found = find_authors(expect_repository(project.root, purpose="to know who wrote the code"), version.commit)
+    return replace(version, authors=tuple(dict.fromkeys([*version.authors, *found])))
 
 
 def check_registration(event: Event, version: ModelVersion, signers: Signers) -> tuple[str, str]:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, cast
 
-from pytest_mlrun.errors import MlrunError, RegistryDamagedError
+from pytest_mlrun.errors import MlrunError, RegistryDamagedError, RegistryError
 from pytest_mlrun.records.event import Approval, Event, ModelState, ModelVersion
 from pytest_mlrun.records.project import Project
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.registry.approving import check_approval, check_registration
+from pytest_mlrun.registry.approving import check_approval, check_registration, with_authors
 from pytest_mlrun.registry.fold import fold
 from pytest_mlrun.registry.log import FOLDER, list_models, path_of, read_log
 from pytest_mlrun.registry.promoting import policy_of
+from pytest_mlrun.registry.registering import find_difference
 from pytest_mlrun.registry.signers import Signers, find_past_signers
 
 FindRun = Callable[[str], RunRecord | None]
@@ -152,9 +154,12 @@ class _ModelCheck:
         signers = self._signers(approval.signers)
         if isinstance(signers, str):
             return signers
+        version = self.state.versions[approval.version]
+        with suppress(RegistryError):  # a shallow checkout lacks the commit: its authors are those of the event
+            version = with_authors(self._project, version)
         reason, key = check_approval(
             approval,
-            self.state.versions[approval.version],
+            version,
             (approval.role,),
             signers,
             time_us=approval.time_us,
@@ -204,10 +209,14 @@ def _check_runs(project: Project, state: ModelState, find: FindRun) -> tuple[lis
         path = str(project.root / FOLDER / state.model)
         for run_id, digest in _runs_of(version):
             record = find(run_id)
+            other = find_difference(version, record) if record is not None and run_id == version.run_id else ""
             if record is None:
                 absent.append(run_id)
             elif record.digest != digest:
                 message = f"run {run_id[-8:]} is not the one registered as {version.ref}: its digest differs"
+                findings.append(RegistryFinding(path, (run_id,), message))
+            elif other:
+                message = f"{version.ref} says another {other!r} than the record of run {run_id[-8:]}"
                 findings.append(RegistryFinding(path, (run_id,), message))
     return findings, absent
 

@@ -12,7 +12,7 @@ from pytest_mlrun.records.event import Event, ModelState, ModelVersion, Value
 from pytest_mlrun.records.identity import now_us
 from pytest_mlrun.records.project import Project
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.registry.approving import Count, check_registration, count_approvals
+from pytest_mlrun.registry.approving import Count, check_registration, count_approvals, with_authors
 from pytest_mlrun.registry.commits import check_kept_elsewhere
 from pytest_mlrun.registry.log import append
 from pytest_mlrun.registry.signers import find_past_signers, read_signers
@@ -79,7 +79,8 @@ def promote(
     count = Count((), (), ())
     if policy.approvals and version.principal:
         key = _check_registrar(project, state, version)
-        count = count_approvals(state, version, policy, read_signers(project), registrar_key=key, now_us=now)
+        known = with_authors(project, version)
+        count = count_approvals(state, known, policy, read_signers(project), registrar_key=key, now_us=now)
     unmet = judge(policy, _evidence(state, version, policy, count, find), now_us=now)
     if unmet:
         raise _refusal(version, alias, unmet)

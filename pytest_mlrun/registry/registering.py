@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pytest_mlrun.errors import RegistryError
@@ -138,7 +138,7 @@ def registration_statement(version: ModelVersion) -> dict[str, Value]:
 
 
 def _describe(run: RunRecord, named: RunRecord, model: str, number: int, repository: Repository | str) -> ModelVersion:
-    commit = _fact(run, "code.commit") or ""
+    commit = _fact(run, "code.commit")
     authors: tuple[str, ...] = ()
     if commit:
         if isinstance(repository, str):
@@ -147,18 +147,31 @@ def _describe(run: RunRecord, named: RunRecord, model: str, number: int, reposit
                 next_step=f"register it in the checkout, which then keeps {ref_name(model, number)}",
             )
         authors = find_authors(repository, commit)
-    seed = _fact(run, "rand.seed")
     judged = named is not run
-    return ModelVersion(
+    return replace(
+        facts_of(run),
         model=model,
         version=number,
+        commit=commit,
+        authors=authors,
+        judge_id=named.run_id if judged else "",
+        judge_digest=named.digest if judged else "",
+    )
+
+
+def facts_of(run: RunRecord) -> ModelVersion:
+    """Return what a version says of its run, and nothing of the registry."""
+    seed = _fact(run, "rand.seed")
+    return ModelVersion(
+        model="",
+        version=0,
         run_id=run.run_id,
         run_digest=run.digest,
         run_name=run.name,
         experiment=run.experiment,
         test=run.test,
-        commit=commit,
-        authors=authors,
+        commit=_fact(run, "code.commit"),
+        authors=(),
         seed=int(seed) if seed else None,
         data={
             name.removeprefix("data.").removesuffix(".digest"): json.loads(text)
@@ -167,14 +180,21 @@ def _describe(run: RunRecord, named: RunRecord, model: str, number: int, reposit
         },
         params=dict(run.params),
         files=_files_of(run),
-        judge_id=named.run_id if judged else "",
-        judge_digest=named.digest if judged else "",
+        judge_id="",
+        judge_digest="",
         registered_us=0,
         who="",
         principal="",
         note="",
         event="",
     )
+
+
+def find_difference(version: ModelVersion, run: RunRecord) -> str:
+    """Return what a version says otherwise than its run's record, or nothing."""
+    told = facts_of(run)
+    names = ("run_name", "experiment", "test", "commit", "seed", "data", "params", "files")
+    return next((name for name in names if getattr(version, name) != getattr(told, name)), "")
 
 
 def _files_of(run: RunRecord) -> tuple[StoredModel, ...]:

@@ -244,6 +244,28 @@ def test_a_registrar_who_was_written_in_by_hand_is_found_out(signed: Desk) -> No
     assert signed.do("verify")[0] == 3
 
 
+def test_an_author_who_was_taken_out_of_the_event_cannot_approve(desk: Desk) -> None:
+    desk.git("commit", "-q", "--allow-empty", "-m", "a better model", "--author=Bob <bob@example.org>")
+    desk.register("first")
+    _rewrite(desk, 1, lambda body: {**body, "authors": []})
+
+    code, said = desk.approve("churn/1", key="bob")
+
+    assert (code, said.splitlines()[0]) == (2, "error: bob@example.org cannot approve churn/1: they wrote its commit")
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("commit", "0" * 40), ("seed", 43), ("data", {}), ("params", {"depth": "4"}), ("files", [])]
+)
+def test_an_event_that_says_other_than_its_run_is_found_out(field: str, value: object, plain: Desk) -> None:
+    _rewrite(plain, 1, lambda body: {**body, field: value})
+
+    code, out, _ = plain.do("verify")
+
+    assert code == 3
+    assert f"damaged: churn/1 says another {field!r} than the record of run 00000001" in out.splitlines()
+
+
 def test_a_promotion_that_was_written_by_hand_is_found_out(signed: Desk) -> None:
     signed.approve("churn/1", key="bob")
     signed.promote("churn/1")
