@@ -121,6 +121,32 @@ class RunNotFoundError(StoreError):
     """No run, or more than one, answers to the given name."""
 
 
+class RegistryError(MlrunError):
+    """A model, a version or an alias is not there, or what is asked of the registry cannot be done."""
+
+
+class RegistryDamagedError(RegistryError):
+    """An event of the registry is not what was written."""
+
+    exit_code: ClassVar[int] = 3
+
+
+class LostRaceError(RegistryError):
+    """Somebody else wrote the next event of a model first."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class PolicyError(RegistryError):
+    """A version does not meet what the policy of an alias requires."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class SignatureError(RegistryError):
+    """A signature cannot be made, or is not one that counts."""
+
+
 class QueryError(MlrunError):
     """A constraint or a sort key cannot be understood."""
 

@@ -54,6 +54,7 @@ OPTIONS = (
     Option("mlrun_from", "text", None, "RUN", "Branch from a recorded run: its case, its seed, its data."),
     Option("mlrun_seed", "integer", 0, "N", "Seed of experiments whose marker gives none, from 0 to 4294967295."),
     Option("mlrun_clean_tree", "flag", False, None, "Refuse to train while the git tree has uncommitted changes."),
+    Option("mlrun_register", "flag", False, None, "Register the models that tests ask for, if everything passed."),
     Option("mlrun_junit", "flag", False, None, "Add each run's id, params and metrics to its JUnit test case."),
 )
 _WANTED: Mapping[str, str] = {"flag": "true or false", "text": "text", "integer": "a whole number"}
@@ -74,6 +75,7 @@ class Settings(NamedTuple):
     experiment: str | None
     seed: int
     clean_tree: bool
+    register: bool
     junit: bool
     from_run: str | None
     typed_seed: bool
@@ -118,6 +120,7 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
         experiment=None if experiment is None else str(experiment),
         seed=seed,
         clean_tree=bool(values["mlrun_clean_tree"]),
+        register=bool(values["mlrun_register"]),
         junit=bool(values["mlrun_junit"]),
         from_run=None if values["mlrun_from"] is None else str(values["mlrun_from"]),
         typed_seed=_is_typed(config, environ, "mlrun_seed"),

@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from pytest_mlrun.errors import ConfigError, QueryError
-from pytest_mlrun.records.project import DataSource, Leaderboard, MetricDefinition, Naming, Project
+from pytest_mlrun.records.project import DataSource, Leaderboard, MetricDefinition, Naming, Project, RegistrySettings
 from pytest_mlrun.records.retention import Retention
+from pytest_mlrun.rules.policy import read_policy
 from pytest_mlrun.rules.suggest import did_you_mean
 from pytest_mlrun.rules.where import parse_where
 
@@ -20,7 +21,7 @@ _Section = TypeVar("_Section")
 _Choice = TypeVar("_Choice", bound=str)
 
 FILE_NAME: Final = "mlrun.toml"
-_SECTIONS: Final = ("data", "metrics", "naming", "leaderboard", "aliases", "retention")
+_SECTIONS: Final = ("data", "metrics", "naming", "leaderboard", "aliases", "registry", "retention")
 _LINE: Final = re.compile(r"\(at line (\d+), column \d+\)")
 _SECRET: Final = re.compile(
     r"^\w[\w+.-]*://([^/?]*:[^/?]*@|.*[?&][^=]*(secret|passw|token|sas|access_key|credential))", re.IGNORECASE
@@ -75,8 +76,9 @@ def read_project(file: Path) -> Project:
         metrics=document.sections("metrics", _read_metric),
         naming=_read_naming(document.table("naming")),
         leaderboards=document.sections("leaderboard", _read_leaderboard),
-        aliases=document.sections("aliases", lambda _name, table: table.values),
+        aliases=document.sections("aliases", lambda name, table: _check_alias(name, table, path)),
         retention=_read_retention(document.table("retention")),
+        registry=_read_registry(document.table("registry")),
     )
     _refuse_unknown_metrics(project, document)
     return project
@@ -145,6 +147,16 @@ def _read_retention(table: _Table) -> Retention:
     usual = Retention()
     pin = table.text("pin") or usual.pin
     return Retention(table.count("exploratory_days") or usual.exploratory_days, table.count("top") or usual.top, pin)
+
+
+def _check_alias(name: str, table: _Table, path: Path) -> Mapping[str, object]:
+    read_policy(name, table.values, where=str(path))
+    return table.values
+
+
+def _read_registry(table: _Table) -> RegistrySettings:
+    table.allow(("signers", "revoked", "protected_branch"))
+    return RegistrySettings(table.text("signers"), table.text("revoked"), table.text("protected_branch") or "main")
 
 
 def _read_naming(table: _Table) -> Naming:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.progress import Progress
 from pytest_mlrun.cli.source import find_store, open_source
-from pytest_mlrun.cli.who import find_who
 from pytest_mlrun.records.names import REGISTRY_FOLDER
+from pytest_mlrun.registry.actor import find_actor
 from pytest_mlrun.report.facts import MISSING, show_size
 from pytest_mlrun.report.table import Column, clean_text, lay_out, wrap_text
 
@@ -50,7 +50,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     open_source(args, console)  # seals what dead processes of this boot left: else it would count as under way
     with Progress(console, "reading what is wanted"):
         account = collect(
-            find_store(args, console), retaining.decide, who=find_who(), now_us=console.now_us, delete=args.delete
+            find_store(args, console), retaining.decide, who=find_actor(), now_us=console.now_us, delete=args.delete
         )
     if args.json:
         console.write_all(_json_line(fate, tally) for fate, tally in account.tallies.items())

@@ -7,9 +7,10 @@ from typing import NoReturn
 
 from pytest_mlrun import __version__
 
-_DESCRIPTION = "Read, rank, compare and verify the training runs that pytest --mlrun recorded."
+_DESCRIPTION = "Read, compare, register and verify the training runs that pytest --mlrun recorded."
 _EXITS = "exit codes: 0 fine, 1 a finding, 2 usage, 3 store damaged, 4 inconclusive"
-_RUN = "last 8 hex digits of its id, its name (the newest), or NAME~1 for the one before"
+_RUN = "last 8 hex digits of its id, its name (the newest), NAME~1 for the one before, or churn/3, churn@production"
+_VERSION = "a model version: churn/3, churn@production, or as MLflow writes it, models:/churn/3"
 _WHERE = "constraint, such as 'val_precision >= 0.6 and params.depth < 5'"
 
 
@@ -38,6 +39,14 @@ def make_parser() -> argparse.ArgumentParser:
     _add_sql(verbs)
     _add_data(verbs)
     _add_naming(verbs)
+    _add_register(verbs)
+    _add_approve(verbs)
+    _add_promote(verbs)
+    _add_models(verbs)
+    _add_history(verbs)
+    _add_endpoint(verbs)
+    _add_whence(verbs)
+    _add_fetch(verbs)
     _add_verify(verbs)
     _add_merge(verbs)
     _add_export(verbs)
@@ -167,9 +176,101 @@ def _add_naming(verbs: _Verbs[_Parser]) -> None:
     _add_project(verb)
 
 
+def _add_register(verbs: _Verbs[_Parser]) -> None:
+    example = "pytest-mlrun register 9f3a01bc --name churn --note 'first of the year'"
+    verb = _add_verb(verbs, "register", "Make a run the next version of a model", example)
+    verb.add_argument("ref", metavar="RUN", help=f"{_RUN}; of one that judged a winner, the winner")
+    verb.add_argument("--name", metavar="MODEL", help="name of the model")
+    verb.add_argument("--note", metavar="TEXT", default="", help="why")
+    _add_key(verb)
+    _add_json(verb)
+
+
+def _add_approve(verbs: _Verbs[_Parser]) -> None:
+    example = "pytest-mlrun approve churn/3 production --note 'checked on the March holdout'"
+    verb = _add_verb(verbs, "approve", "Sign a yes to a version under an alias", example, store=False)
+    verb.add_argument("ref", metavar="VERSION", help=_VERSION)
+    verb.add_argument("alias", metavar="ALIAS", help="the alias that it may take")
+    verb.add_argument("--note", metavar="TEXT", help="why; needed")
+    verb.add_argument("--role", metavar="R", help="role to sign in, where [aliases.ALIAS] takes several")
+    verb.add_argument("--expires", metavar="DAYS", default="90d", help="from when it no longer counts (90d)")
+    _add_key(verb)
+
+
+def _add_key(verb: _Parser) -> None:
+    verb.add_argument("--key", metavar="PATH", help="SSH key to sign with; git's user.signingkey if not given")
+
+
+def _add_promote(verbs: _Verbs[_Parser]) -> None:
+    summary = "Give an alias to a version; exit 1 if its policy is not met"
+    verb = _add_verb(
+        verbs, "promote", summary, "pytest-mlrun promote churn/3 production --note 'beats churn/2 by 0.01'"
+    )
+    verb.add_argument("ref", metavar="VERSION", help=f"{_VERSION}; an older one to go back")
+    verb.add_argument("alias", metavar="ALIAS", help="such as production; its policy is [aliases.production]")
+    verb.add_argument("--note", metavar="TEXT", help="why; needed")
+
+
+def _add_models(verbs: _Verbs[_Parser]) -> None:
+    summary = "List model versions and their aliases"
+    verb = _add_verb(verbs, "models", summary, "pytest-mlrun models --at 2026-03-31", store=False)
+    verb.add_argument("model", metavar="MODEL", nargs="?", help="only this model")
+    verb.add_argument("--at", metavar="DATE", help="as it was at the end of this day, or at this time")
+    _add_json(verb)
+
+
+def _add_history(verbs: _Verbs[_Parser]) -> None:
+    summary = "Show what happened to a model, with who and why"
+    verb = _add_verb(verbs, "history", summary, "pytest-mlrun history churn", store=False)
+    verb.add_argument("model", metavar="MODEL", help="name of the model")
+    _add_json(verb)
+
+
+def _add_endpoint(verbs: _Verbs[_Parser]) -> None:
+    summary = "Say which place serves which model"
+    actions = verbs.add_parser("endpoint", help=summary, description=f"{summary}.").add_subparsers(
+        metavar="ACTION", required=True, parser_class=_Parser
+    )
+    for name, what, example in (
+        (
+            "add",
+            "Say that an endpoint serves a model version, or follows an alias",
+            "https://ml/churn churn@production",
+        ),
+        ("remove", "Say that an endpoint no longer serves a model", "https://ml/churn"),
+    ):
+        action = _add_verb(
+            actions, name, what, f"pytest-mlrun endpoint {name} {example}", module="endpoint", store=False
+        )
+        action.set_defaults(action=name)
+        action.add_argument("endpoint", metavar="ENDPOINT", help="its URL, or the name of the service")
+        if name == "add":
+            action.add_argument("ref", metavar="VERSION", help=_VERSION)
+        action.add_argument("--note", metavar="TEXT", default="", help="why")
+
+
+def _add_whence(verbs: _Verbs[_Parser]) -> None:
+    summary = "Say which version an endpoint, digest or file is"
+    verb = _add_verb(verbs, "whence", summary, "pytest-mlrun whence model.skops", store=False)
+    verb.add_argument("thing", metavar="ENDPOINT|DIGEST|FILE", help="what is found in production")
+    _add_json(verb)
+
+
+def _add_fetch(verbs: _Verbs[_Parser]) -> None:
+    summary = "Write the verified files of a version, and model.json"
+    verb = _add_verb(verbs, "fetch", summary, "pytest-mlrun fetch churn@production -o served")
+    verb.add_argument("ref", metavar="VERSION", help=_VERSION)
+    verb.add_argument(
+        "-o", "--output", metavar="DIR", default=".", help="folder to write to; the current one if not given"
+    )
+
+
 def _add_verify(verbs: _Verbs[_Parser]) -> None:
     verb = _add_verb(
-        verbs, "verify", "Recompute every digest of the store; exit 3 if one differs", "pytest-mlrun verify"
+        verbs,
+        "verify",
+        "Check every digest and every signature; exit 3 if one fails",
+        "pytest-mlrun verify",
     )
     verb.add_argument("files", metavar="FILE", nargs="*", help="of exported files instead of the store")
     verb.add_argument(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from pytest_mlrun.cli.console import Console
+from pytest_mlrun.cli.registries import find_named_version, record_of
 from pytest_mlrun.cli.source import RunSource
 from pytest_mlrun.errors import RunNotFoundError
 from pytest_mlrun.records.run import RunRecord
@@ -17,7 +18,7 @@ _NEWEST = 5_000  # names that a misspelt one is compared with
 
 
 def find_run(ref: str, source: RunSource, console: Console) -> RunRecord:
-    """Return a run: by the end of its id, or the newest of a name; ``NAME~1`` is the one before that.
+    """Return a run: by the end of its id, the newest of a name, or a model version; ``NAME~1`` is the one before.
 
     From its second session on a test has several runs of one name: the newest is meant, and this is said.
 
@@ -29,6 +30,9 @@ def find_run(ref: str, source: RunSource, console: Console) -> RunRecord:
     Raises:
         RunNotFoundError: No run answers to it, or more than one id ends with it.
     """
+    registered = find_named_version(ref, console)
+    if registered is not None:
+        return record_of(registered[1], source)
     found = source.find_all(ref)
     if not found:
         return _find_before(ref, source)

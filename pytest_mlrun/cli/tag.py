@@ -11,10 +11,10 @@ from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.leaderboards import find_projects
 from pytest_mlrun.cli.refs import find_run
 from pytest_mlrun.cli.source import find_store, open_source
-from pytest_mlrun.cli.who import find_who
 from pytest_mlrun.errors import QueryError
 from pytest_mlrun.records.project import Project
 from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.registry.actor import find_actor
 from pytest_mlrun.report.facts import name_of
 from pytest_mlrun.report.plain import event_line
 from pytest_mlrun.report.table import clean_text
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     for key, value in tags.items():
         check_tag(key, value, project.naming)
     check_note(args.note)
-    event = Store.open(find_store(args, console)).annotate(record.run_id, tags=tags, note=args.note, who=find_who())
+    event = Store.open(find_store(args, console)).annotate(record.run_id, tags=tags, note=args.note, who=find_actor())
     if args.json:
         console.write(event_line(event))
         return 0

@@ -1,4 +1,4 @@
-"""Recompute every digest of the store, or of exported files."""
+"""Recompute every digest of the store or of exported files, and check the registry."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import argparse
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_mlrun.cli.compact import write_put_aside
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.progress import Progress
 from pytest_mlrun.cli.source import DAMAGED, find_store
-from pytest_mlrun.errors import QueryError, StoreDamagedError
+from pytest_mlrun.errors import QueryError, StoreDamagedError, StoreError
 from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.registry.checking import Checked, check_registry, has_registry
 from pytest_mlrun.report.table import clean_text
+
+if TYPE_CHECKING:
+    from pytest_mlrun.store.store import Store
 
 
 class Finding(Protocol):
@@ -43,18 +47,29 @@ class Finding(Protocol):
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run ``pytest-mlrun verify``."""
+    from pytest_mlrun.project import find_project
     from pytest_mlrun.store.store import Store
     from pytest_mlrun.store.verify import count_collected, verify_store
 
     if args.files:
         return verify_bundles(args, console)
-    # Nothing is recovered first: what is to be verified must not be rewritten before it was looked at.
-    store = Store.open(find_store(args, console))
+    project = find_project(console.folder, stop=Path(console.folder.anchor))
+    registered = has_registry(project.root)
+    try:
+        # Nothing is recovered first: what is to be verified must not be rewritten before it was looked at.
+        store = Store.open(find_store(args, console))
+    except StoreError as error:
+        if not registered:
+            raise
+        # A checkout has the registry, and the store only where somebody trained.
+        console.note(f"only the registry is checked: {error.headline}")
+        return write_registry(check_registry(project, find=lambda _: None), as_json=args.json, console=console)
     with Progress(console, "recomputing digests") as progress:
         names = {run.run_id: run.name for run in store.reader().runs()}
         progress.detail = f"{len(names)} runs"
         findings = list(verify_store(store))
         collected = count_collected(store)
+    records = {run.run_id: run for run in store.reader().runs()} if registered else {}
     if args.json:
         console.write_all(_json_line(finding) for finding in findings)
     else:
@@ -65,6 +80,14 @@ def run(args: argparse.Namespace, console: Console) -> int:
             console.write(
                 "         or put damaged files aside, and keep what is intact: pytest-mlrun verify --quarantine"
             )
+    code = 0
+    if registered:
+        code = write_registry(check_registry(project, find=records.get), as_json=args.json, console=console)
+    _repair(args, store, names, console)
+    return DAMAGED if findings else code
+
+
+def _repair(args: argparse.Namespace, store: Store, names: Mapping[str, str], console: Console) -> None:
     if args.recover:
         write_recovered(store.recover(other_boots=True), console)
     if args.quarantine:
@@ -72,7 +95,37 @@ def run(args: argparse.Namespace, console: Console) -> int:
         write_put_aside(put_aside, console, names=names)
         if not put_aside:
             console.note("nothing to put aside: every segment and series file is whole")
-    return DAMAGED if findings else 0
+
+
+def write_registry(checked: Checked, *, as_json: bool, console: Console) -> int:
+    """Write what is broken in the registry, the first event first.
+
+    Args:
+        checked: What was found.
+        as_json: Whether programs read it.
+        console: Where to.
+
+    Returns:
+        The exit code: 3 if anything is broken, else 0.
+    """
+    if as_json:
+        console.write_all(_json_line(finding) for finding in checked.findings)
+        return DAMAGED if checked.findings else 0
+    for finding in checked.findings:
+        console.write(clean_text(f"damaged: {finding.message}"), {"red": True})
+        console.write(clean_text(f"  where: {finding.path}"))
+    if checked.findings:
+        console.write("  next:  restore the file as it was committed: git log -- mlrun-registry")
+        return DAMAGED
+    counts = (
+        _count(checked.models, "model"),
+        _count(checked.events, "event"),
+        _count(checked.signatures, "signature"),
+    )
+    console.write(f"the registry holds: {', '.join(counts)}", {"green": True})
+    if checked.absent:
+        console.note(f"{_count(len(checked.absent), 'registered run')} not in this store: not compared with its digest")
+    return 0
 
 
 def verify_bundles(args: argparse.Namespace, console: Console) -> int:

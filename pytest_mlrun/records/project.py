@@ -93,6 +93,21 @@ class Leaderboard:
 
 
 @dataclass(frozen=True, slots=True)
+class RegistrySettings:
+    """``[registry]``: who may sign.
+
+    Attributes:
+        signers: File of those who may sign, as ssh-keygen(1) describes it under ALLOWED SIGNERS.
+        revoked: File of keys that no longer count: a KRL, or public keys.
+        protected_branch: Branch that these files are read from, whatever is checked out; `main` if not given.
+    """
+
+    signers: str = ""
+    revoked: str = ""
+    protected_branch: str = "main"
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """One ``mlrun.toml``, or the defaults where there is none.
 
@@ -111,6 +126,7 @@ class Project:
     leaderboards: Mapping[str, Leaderboard] = field(default_factory=dict)
     aliases: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     retention: Retention = field(default_factory=Retention)
+    registry: RegistrySettings = field(default_factory=RegistrySettings)
 
     @property
     def lock_file(self) -> Path:

@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, SupportsFloat
 
-from pytest_mlrun.errors import MarkerError, MetricError, NamingError, ParamError
+from pytest_mlrun.errors import MarkerError, MetricError, NamingError, ParamError, RegistryError
 from pytest_mlrun.run.assertions import Assertions
 
 if TYPE_CHECKING:
@@ -346,6 +346,25 @@ class Run(Assertions):
         scores = log_evaluation(self._recording, rows)
         self.log_metrics({f"{split}_{name}": value for name, value in scores.items()})
         return scores
+
+    def register(self, name: str) -> None:
+        """Ask for this run, or for the winner that it judged, to become the next version of a model.
+
+        ``pytest --mlrun --mlrun-register`` does so at its end, if everything passed. Without that option nothing
+        happens.
+
+        Args:
+            name: Name of the model, such as ``churn``.
+
+        Raises:
+            RegistryError: If the name can name no model, there is no ``mlrun.toml``, or the run is none of pytest's.
+        """
+        from pytest_mlrun.registry.registering import check_asked
+        from pytest_mlrun.rules.arguments import expect_text
+
+        expect_text(name, what="the name of a model", write='mlrun.register("churn")', error=RegistryError)
+        check_asked(name, self._recording.plan.project, pinned=self._recording.plan.pinned)
+        self._recording.write_context({f"register.{name}": True})
 
     # -- child runs ------------------------------------------------------------------------------------------------
 

@@ -172,11 +172,11 @@ class ExperimentHooks:
             return (yield)
         finally:
             if _SESSION in self.config.stash:
-                self._close(self.config.stash[_SESSION])
+                self._close(self.config.stash[_SESSION], passed=session.exitstatus == pytest.ExitCode.OK)
             if self._troubles and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
-    def _close(self, session: ExperimentSession) -> None:
+    def _close(self, session: ExperimentSession, *, passed: bool) -> None:
         with self._troubles.noting():
             session.close()
         if distributed.is_worker(self.config):
@@ -187,6 +187,7 @@ class ExperimentHooks:
         self._publish(session.take_finished())
         with self._troubles.noting():
             self._publish(session.results.recover(used=session.used or session.selections.announced))
+            session.results.register(passed=passed and not self._troubles)
             session.results.compact()
 
     def pytest_terminal_summary(self, terminalreporter: Any, config: pytest.Config) -> None:

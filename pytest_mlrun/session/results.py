@@ -31,6 +31,7 @@ class SessionResults:
         self._runs: list[RunRecord] = []
         self._recovered = 0
         self._doubts: list[str] = []
+        self._registered: list[str] = []
         self._settings = settings
         self._session_id = session_id
         self._pins = pins
@@ -76,6 +77,25 @@ class SessionResults:
         for file in () if done is None else done.quarantined:
             self._doubts.append(f"damaged: {file.was} was put aside. See: pytest-mlrun verify")
 
+    def register(self, *, passed: bool) -> None:
+        """Register the runs whose tests asked for it.
+
+        Args:
+            passed: Whether every test of the session passed.
+
+        Raises:
+            RegistryError: If a run cannot be registered.
+        """
+        from pytest_mlrun.session.registering import register_runs
+
+        self._registered = register_runs(
+            self._runs,
+            lambda run: self._pins.project_of(Path(json.loads(run.context["project"]))),
+            store=self._settings.store,
+            asked=self._settings.register,
+            passed=passed,
+        )
+
     def write_summary(self, reporter: pytest.TerminalReporter, *, verbosity: int) -> None:
         """Write the table of this session's runs."""
         from pytest_mlrun.records.project import Goals
@@ -98,6 +118,9 @@ class SessionResults:
             reporter.section("training runs")
         for text, markup in lines:
             reporter.write_line(text, **markup)
+        if verbosity >= 0:
+            for text in self._registered:
+                reporter.write_line(text)
         for doubt in self._doubts:
             reporter.write_line(doubt, yellow=True)
 

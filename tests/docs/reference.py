@@ -17,10 +17,11 @@ from pytest_mlrun.cli import parser as cli_parser
 from pytest_mlrun.errors import ConfigError, MlrunError
 from pytest_mlrun.options import OPTIONS
 from pytest_mlrun.project import read_project
-from pytest_mlrun.records.project import DataSource, Leaderboard, MetricDefinition, Naming
+from pytest_mlrun.records.project import DataSource, Leaderboard, MetricDefinition, Naming, RegistrySettings
 from pytest_mlrun.records.retention import Retention
 from pytest_mlrun.records.run import CAUSES, OUTCOMES, STATUSES
 from pytest_mlrun.rules.marker import MarkerArguments, Selection
+from pytest_mlrun.rules.policy import Policy
 from pytest_mlrun.store.bundle import Bundle
 from pytest_mlrun.store.reader import Reader
 
@@ -30,6 +31,8 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "naming": ("naming", Naming),
     "leaderboard.<experiment>": ("leaderboard.e", Leaderboard),
     "retention": ("retention", Retention),
+    "aliases.<name>": ("aliases.a", Policy),
+    "registry": ("registry", RegistrySettings),
 }
 _KEYS = {
     "path": "Path relative to `mlrun.toml`, or a URI.",

@@ -18,6 +18,7 @@ SLOW = {
     "docs/frameworks",
     "docs/how-to/exchange",
     "docs/how-to/retention",
+    "docs/registry",
     "docs/how-to/sweeps",
     "docs/how-to/xdist",
     "docs/coming-from/mlflow",

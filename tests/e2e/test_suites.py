@@ -285,7 +285,7 @@ def test_the_winner_is_judged_on_rows_that_nobody_chose_it_by(sweep: Checkout) -
     assert "REUSED" not in sweep.first[0].text
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="the model registry is not built yet")
+@pytest.mark.xfail(strict=True, raises=AssertionError, reason="assert_no_regression is not built yet")
 def test_a_release_registers_the_winner(fresh: Callable[[str], Checkout]) -> None:
     checkout = fresh("sweep_and_winner")
 

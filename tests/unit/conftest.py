@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.records.run import RunEnd, RunRecord, RunStart
+from tests.unit.registry_desk import Desk, begin
 
 NOW_US = 1_790_000_000_000_000
 _SESSION = "01900000-0000-7000-8000-00000000beef"
@@ -49,7 +51,12 @@ def now_us() -> int:
 @pytest.fixture
 def make_run() -> Callable[..., RunRecord]:
     """Return a function that makes a finished run from the fields that matter to a test."""
-    numbers = itertools.count(1)
+    return run_maker()
+
+
+def run_maker(first: int = 1) -> Callable[..., RunRecord]:
+    """Return a function that makes finished runs, numbered."""
+    numbers = itertools.count(first)
 
     def make(name: str = "run", **changes: object) -> RunRecord:
         number = next(numbers)
@@ -97,13 +104,18 @@ def write_runs(tmp_path: Path) -> Callable[..., Path]:
 @pytest.fixture
 def make_console(tmp_path: Path) -> Callable[..., Console]:
     """Return a function that makes a console whose current folder is ``tmp_path``."""
+    return console_maker(tmp_path)
+
+
+def console_maker(current: Path) -> Callable[..., Console]:
+    """Return a function that makes consoles in a folder."""
 
     def make(
         *,
         width: int | None = None,
         colour: bool = False,
         live: bool = False,
-        folder: Path = tmp_path,
+        folder: Path = current,
         environ: Mapping[str, str] | None = None,
     ) -> Console:
         return Console(
@@ -118,3 +130,64 @@ def make_console(tmp_path: Path) -> Callable[..., Console]:
         )
 
     return make
+
+
+@pytest.fixture(scope="session")
+def begun(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders that every desk begins with: making them anew would cost each test a dozen processes."""
+    folder = tmp_path_factory.mktemp("desk")
+    with pytest.MonkeyPatch.context() as patch:
+        _hide_settings(patch, folder)
+        begin(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def begun_plain(begun: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folders of a desk without signers and policies that has registered two versions."""
+    folder = tmp_path_factory.mktemp("plain")
+    with pytest.MonkeyPatch.context() as patch:
+        _hide_settings(patch, folder)
+        desk = _copy_desk(begun, folder / "project", folder, run_maker())
+        (desk.path / "mlrun.toml").write_text("")
+        for name in ("first", "second"):
+            desk.record(name)
+            desk.do("register", name, "--name", "churn", "--note", f"the {name}")
+        desk.commit("register two")
+    return folder
+
+
+@pytest.fixture
+def desk(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, begun: Path, monkeypatch: pytest.MonkeyPatch
+) -> Desk:
+    """A repository whose protected branch names two who may sign: ada registers, bob approves as ml-lead."""
+    around = tmp_path_factory.mktemp("around")
+    _hide_settings(monkeypatch, around)
+    return _copy_desk(begun, tmp_path, around, run_maker())
+
+
+@pytest.fixture
+def plain(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, begun_plain: Path, monkeypatch: pytest.MonkeyPatch
+) -> Desk:
+    """A repository without signers and policies, and two registered versions."""
+    around = tmp_path_factory.mktemp("around")
+    _hide_settings(monkeypatch, around)
+    return _copy_desk(begun_plain, tmp_path, around, run_maker(3))
+
+
+def _hide_settings(patch: pytest.MonkeyPatch, home: Path) -> None:
+    """Keep everybody's own settings of git and ssh out of sight."""
+    patch.setenv("GIT_CONFIG_GLOBAL", "/dev/null")
+    patch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    patch.setenv("HOME", str(home))
+
+
+def _copy_desk(source: Path, project: Path, around: Path, make_run: Callable[..., RunRecord]) -> Desk:
+    for name in ("remote", "keys"):
+        shutil.copytree(source / name, around / name)
+    shutil.copytree(source / "project", project, dirs_exist_ok=True)
+    config = project / ".git" / "config"
+    config.write_text(config.read_text().replace(str(source / "remote"), str(around / "remote")))
+    return Desk(project, around / "remote", around / "keys", console_maker(project), make_run)

@@ -31,6 +31,15 @@ VERBS: tuple[list[str], ...] = (
     ["data"],
     ["data", "lock"],
     ["data", "verify"],
+    ["register"],
+    ["approve"],
+    ["promote"],
+    ["models"],
+    ["history"],
+    ["endpoint", "add"],
+    ["endpoint", "remove"],
+    ["whence"],
+    ["fetch"],
     ["verify"],
 )
 

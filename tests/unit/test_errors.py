@@ -48,7 +48,9 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
     assert {name for name, code in codes.items() if code == 1} == {
         "DataChangedError",
         "GateFailure",
+        "LostRaceError",
+        "PolicyError",
         "StoreConflictError",
     }
-    assert {name for name, code in codes.items() if code == 3} == {"StoreDamagedError"}
+    assert {name for name, code in codes.items() if code == 3} == {"StoreDamagedError", "RegistryDamagedError"}
     assert set(codes.values()) == {1, 2, 3}

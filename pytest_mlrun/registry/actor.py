@@ -1,12 +1,12 @@
-"""Say who is at work, for events that bear a name."""
+"""Say who acts, as their machine knows them."""
 
 from __future__ import annotations
 
 import json
 
 
-def find_who() -> str:
-    """Return such as ``ada@laptop``."""
+def find_actor() -> str:
+    """Return the user and the host: ``ada@laptop``."""
     from pytest_mlrun.pillars.machine import find_machine
 
     machine = {name: json.loads(text) for name, text in find_machine().items()}

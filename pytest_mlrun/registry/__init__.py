@@ -1,0 +1,1 @@
+"""Keep which runs are models, under which names, and who said so."""
