@@ -52,8 +52,9 @@ def select_winner(recording: Recording, choice: Choice, reader: Reader, objects:
     """
     scope, runs = _SESSION, _trained(reader.runs(experiment=choice.experiment, session_id=session_id), choice)
     if not runs:
-        _refuse_damage(reader.damaged(), choice)
         scope, runs = _STORE, _trained(reader.runs(experiment=choice.experiment), choice)
+        # Afterwards: a store is compared with its checksums as it is read.
+        _refuse_damage(reader.damaged(), choice)
     candidates = judge_candidates(runs, choice)
     winner = choose_winner(candidates, choice, source=_SOURCES[scope], owner=recording.plan.test)
     labels = _labels_of([one.run for one in candidates if not one.reason], choice)
