@@ -123,7 +123,7 @@ def _row_log_loss(found: Classification) -> Array:
     probabilities = np.asarray(found.probabilities)
     # As scikit-learn does: the smallest step of the numbers' own kind stands for an impossible class.
     chosen = probabilities[np.arange(len(probabilities)), found.truth]
-    tiny = float(np.finfo(probabilities.dtype if probabilities.dtype.kind == "f" else float).eps)  # type: ignore[type-var]
+    tiny = float(np.finfo(probabilities.dtype if probabilities.dtype.kind == "f" else float).eps)
     sums = probabilities.clip(tiny, 1 - tiny).sum(axis=1) if probabilities.shape[1] > _TWO else 1.0
     scores: Array = -np.log(chosen.clip(tiny, 1 - tiny) / sums)
     return scores

@@ -61,7 +61,10 @@ def two_way(
     new_psi, base_psi = (np.array([each.psi for each in arm]) for arm in (new, base))
     new_values, base_values = (np.array([each.value for each in arm]) for arm in (new, base))
     mean = Influence(
-        float(new_values.mean() - base_values.mean()), new_psi.mean(axis=0) - base_psi.mean(axis=0), new[0].strata
+        value=float(new_values.mean() - base_values.mean()),
+        psi=new_psi.mean(axis=0) - base_psi.mean(axis=0),
+        strata=new[0].strata,
+        rows=new[0].rows,
     )
     rows = summarise(mean, groups=groups)
     row_variance = rows.se**2
@@ -89,8 +92,7 @@ def satterthwaite(parts: list[tuple[float, float]]) -> tuple[float, float]:
 
 
 def _interaction(psi: Array) -> float:
-    spread: float = psi.var(axis=0, ddof=1).mean().item()
-    return spread / (len(psi) * psi.shape[1])
+    return float(psi.var(axis=0, ddof=1).mean()) / float(psi.size)
 
 
 def _variance(values: Array) -> float:
