@@ -83,7 +83,8 @@ def resolve_baseline(ref: str, reader: Reader, *, judged: str) -> Baseline:
     """
     found = _tagged(ref, reader) if ref.startswith(_TAG) else reader.find_all(ref)
     others = [run for run in found if judged not in {run.run_id, run.parent_id}]
-    if len(others) == 1 and others[0].name != ref and not ref.startswith(_TAG) and others[0].status == "finished":
+    by_id = len(others) == 1 and others[0].name != ref and not ref.startswith(_TAG)
+    if by_id and others[0].status in {"finished", "failed"}:
         # Whoever names a run by its id means that one, even if its test failed.
         return Baseline(others[0], reader)
     damaged = reader.damaged()

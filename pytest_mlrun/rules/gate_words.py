@@ -36,17 +36,17 @@ def interval_of(verdict: Verdict) -> str:
 
 
 def detail_line(verdict: Verdict) -> str:
-    """Return how it was decided and what these rows can show, or nothing where there are no rows."""
+    """Return how it was decided and what these rows can show, or why there are no rows to show anything."""
+    more = [part for part in verdict.reason.split("; ")[verdict.margin is not None :] if part]
     if verdict.n is None:
-        return ""
+        return "; ".join(more)
     deciding = "" if not verdict.n_eff else f" ({verdict.n_eff:,.0f} decide)"
     parts = [f"{verdict.method}, n={verdict.n:,}{deciding}"]
     if verdict.decision == "FAIL" and verdict.p is not None:
         parts.append(_p(verdict))
     if verdict.mde is not None and verdict.n_eff:
         parts.append(f"drop flagged 4 times in 5: {verdict.mde:.3g}")
-    parts += [part for part in verdict.reason.split("; ")[verdict.margin is not None :] if part]
-    return "; ".join(parts)
+    return "; ".join([*parts, *more])
 
 
 def signed(value: float, decimals: int = _USUAL_DECIMALS) -> str:

@@ -144,7 +144,7 @@ def verdict_line(verdict: Verdict) -> str:
 
 def verdict_lines(verdict: Verdict) -> list[str]:
     """Return the line of a verdict and, where rows were compared, a second one: how, and what they can show."""
-    below = detail_line(verdict) if verdict.calibrated else ""
+    below = detail_line(verdict) if verdict.require != "value" else ""
     return [verdict_line(verdict), f"      {below}"] if below else [verdict_line(verdict)]
 
 

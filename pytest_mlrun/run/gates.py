@@ -190,6 +190,7 @@ def _all_rows(rows: Sequence[ScoredRows | None]) -> list[ScoredRows]:
 
 def _warn(text: str) -> None:
     """Warn at the line of the test: ours would say nothing."""
+    __tracebackhide__ = True
     frame: Any = sys._getframe()  # noqa: SLF001 - what warnings itself walks
     package = str(Path(__file__).parents[1])
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):

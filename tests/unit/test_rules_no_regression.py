@@ -17,8 +17,9 @@ from pytest_mlrun.rules import no_regression as engine
 from pytest_mlrun.rules.gate_policy import GatePolicy
 from pytest_mlrun.rules.gates import failure, verdict_lines
 from pytest_mlrun.rules.no_regression import Compared, NoRegression, judge_no_regression
-from pytest_mlrun.rules.scored_rows import ScoredRows, align
+from pytest_mlrun.rules.scored_rows import ScoredRows, align, influence_of
 from pytest_mlrun.rules.statistics import auc, student
+from pytest_mlrun.rules.statistics.decision import decide
 from pytest_mlrun.rules.statistics.sample import Influence, Sample, oriented
 
 N = 2000
@@ -44,7 +45,7 @@ def compare(
     **settings: object,
 ) -> Verdict:
     gate = NoRegression(f"val_{new.metric}", "base", margin, **settings)  # type: ignore[arg-type]
-    values = [getattr(engine.influence_of(rows), "value", math.nan) for rows in (new, base)]
+    values = [getattr(influence_of(rows), "value", math.nan) for rows in (new, base)]
     goal: Goal = "min" if new.metric == "log_loss" else "max"
     both = Compared("5a7d12ab", goal, [new], [base], values[0], values[1], "id", "sha256:ab")
     return judge_no_regression(gate, both, policy or GatePolicy())
@@ -52,7 +53,7 @@ def compare(
 
 def decisions() -> dict[str, tuple[str, float, float]]:
     """Return what the engine says of fixed comparisons near their margins: the decision and the interval."""
-    found = {}
+    found: dict[str, tuple[str, float, float]] = {}
     for metric, margins in (("log_loss", (0.0, 0.044)), ("roc_auc", (0.0, 0.019)), ("accuracy", (0.0, 0.03))):
         for margin in margins:
             verdict = compare(scored(metric, noise=0.5), scored(metric), margin)
@@ -77,7 +78,6 @@ def two_sided(sample: Sample, bound: float, **settings: object) -> object:
     return decide(sample, bound, **{**settings, "alpha": 0.025})  # type: ignore[arg-type]
 
 
-decide = engine.decide
 MUTANTS: dict[str, tuple[object, str, object]] = {
     "unpaired standard error": (engine, "difference", unpaired),
     "two-sided alpha": (engine, "decide", two_sided),
@@ -160,7 +160,8 @@ def test_repeated_ids_on_both_sides_need_groups() -> None:
     with pytest.raises(MetricError, match="1000 of 2000 row ids repeat"):
         compare(pair[0], pair[1], 0.0)
 
-    grouped = compare(*(replace(rows, groups=np.arange(N) // 2) for rows in pair), 0.0)  # type: ignore[misc]
+    new, base = (replace(rows, groups=np.arange(N) // 2) for rows in pair)
+    grouped = compare(new, base, 0.0)
     assert (grouped.decision, grouped.method) == ("FAIL", "paired groups, influence t")
 
 
