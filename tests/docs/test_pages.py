@@ -16,6 +16,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Each starts many interpreters.
 SLOW = {
     "docs/frameworks",
+    "docs/gates",
     "docs/how-to/sweeps",
     "docs/how-to/xdist",
     "docs/coming-from/mlflow",
