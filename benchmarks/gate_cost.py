@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(markdown_table(["metric", "computed twice, ms", "gate, ms", "more, ms"], rows))
     if chosen.json is not None:
         chosen.json.write_text(json.dumps({"rows": chosen.rows, "reps": chosen.reps, "metrics": found}, indent=1))
-    # Without a closed form the metric is computed 20 times over for each model: no goal holds there.
+    # Without a closed form the metric is computed 50 times over for each model: no goal holds there.
     return int(max(found[name]["more_ms"] for name in METRICS) > GOAL_MS)
 
 

@@ -33,7 +33,7 @@ def judge_bound(gate: Gate, value: float, rows: ScoredRows | None, policy: GateP
     verdict = replace(gate.judge(value), require=require)
     if verdict.estimate is None or not math.isfinite(verdict.estimate):
         return verdict
-    # By value alone an interval is only shown: computing a metric 20 times over would cost more than it tells.
+    # By value alone an interval is only shown: computing a metric 50 times over would cost more than it tells.
     influence = None if rows is None else influence_of(rows, groups=rows.groups, closed=require == "value")
     if rows is None or influence is None:
         return verdict if require == "value" else replace(verdict, decision="INCONCLUSIVE", reason=_NO_ROWS)
@@ -43,6 +43,9 @@ def judge_bound(gate: Gate, value: float, rows: ScoredRows | None, policy: GateP
     if parse_metric(rows.metric).base == "accuracy" and rows.groups is None:
         found, method = _find_exactly(sample, float(gate.bound), sign=sign, m=m), "rows, exact binomial"
     else:
+        if require == "value" and sample.n_eff < MIN_EFF[require]:
+            # Where a handful of rows decide, an interval would promise what it cannot keep.
+            return verdict
         found = decide(sample, sign * float(gate.bound), min_eff=MIN_EFF[require], m=m)
         method = f"{'rows' if rows.groups is None else 'groups'}, {'influence' if sample.df is None else 'jackknife'} t"
     low, high = sorted((sign * found.low, sign * found.high))

@@ -135,7 +135,7 @@ def influence_of(rows: ScoredRows, *, groups: Array | None = None, closed: bool 
     Args:
         rows: The rows.
         groups: What each row belongs to; a jackknife leaves them out together.
-        closed: Whether to return None rather than fall back on the jackknife, which computes the metric 20 times.
+        closed: Whether to return None rather than fall back on the jackknife, which computes the metric 50 times.
 
     Raises:
         MetricError: If the metric is undefined on these rows.
