@@ -124,7 +124,7 @@ def list_array(
     Returns:
         The column.
     """
-    values = np.concatenate(parts) if parts else np.empty(0)
+    values = np.ascontiguousarray(parts[0]) if len(parts) == 1 else np.concatenate(parts) if parts else np.empty(0)
     child = pa.Array.from_buffers(kind.value_type, len(values), [None, pa.py_buffer(values)], null_count=0)
     offsets = _offsets(len(part) for part in parts)
     return pa.Array.from_buffers(kind, len(parts), [None, offsets], null_count=0, children=[child])

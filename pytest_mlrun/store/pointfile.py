@@ -98,19 +98,20 @@ class PointFile:
         return self._next()
 
     def window(self, first: int, end: int) -> Records:
-        """Copy the records between two marks.
+        """View the records between two marks.
 
         Args:
             first: Mark that lies before them.
             end: Mark that lies behind them.
 
         Returns:
-            The records, holes included.
+            The records, holes included. A complete record never changes; a hole may be filled while one looks at it.
         """
         with self._lock:
             buffer = self._buffer()
             first, end = first + RECORD_BYTES, min(end, len(buffer))
-            return np.frombuffer(buffer[first:end] if first < end else b"", dtype=RECORD)
+            count = max(end - first, 0) // RECORD_BYTES
+            return np.frombuffer(buffer, dtype=RECORD, count=count, offset=first) if count else np.empty(0, RECORD)
 
     def close(self, reason: str) -> None:
         """Refuse further points.

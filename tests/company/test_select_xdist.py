@@ -54,7 +54,7 @@ def sweep(pytester: pytest.Pytester) -> pytest.Pytester:
     "options",
     [
         ["-n", "2", "--dist", "load"],
-        ["-n", "2", "--dist", "loadfile"],
+        pytest.param(["-n", "2", "--dist", "loadfile"], marks=pytest.mark.slow),
         *(
             pytest.param(["-n", count, "--dist", dist], marks=pytest.mark.slow)
             for count in ("1", "3")
@@ -80,6 +80,7 @@ def test_every_run_of_the_session_is_a_candidate(sweep: pytest.Pytester, stored_
     assert list(sweep.path.glob(".pytest_mlrun/shared/*selections*")) == []
 
 
+@pytest.mark.slow
 def test_a_run_whose_worker_died_cannot_win_and_holds_nobody_up(sweep: pytest.Pytester, stored_runs: Runs) -> None:
     sweep.makepyfile(
         test_e="""

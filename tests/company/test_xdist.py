@@ -89,6 +89,7 @@ def test_the_facts_of_the_session_are_found_once(pytester: pytest.Pytester, stor
     assert len({run.context["code.tree"] for run in stored_runs()}) == 1
 
 
+@pytest.mark.slow
 def test_hooks_of_a_conftest_hear_of_every_run_in_the_controller(pytester: pytest.Pytester) -> None:
     pytester.makeconftest(
         """
@@ -147,6 +148,7 @@ def seen(pytester: pytest.Pytester) -> set[str]:
     return {path.read_text() for path in pytester.path.glob("seen-*")}
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("undecided")
 def test_the_threads_of_a_worker_are_its_share_of_the_cores(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     share = max(1, usable_cores() // 2)

@@ -79,7 +79,7 @@ def test_predicted_labels_agree_with_scikit_learn(pairs: list[tuple[str, str]]) 
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.lists(st.tuples(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6)), min_size=2, max_size=20))
+@given(st.lists(st.tuples(st.floats(-1e6, 1e6, width=32), st.floats(-1e6, 1e6, width=32)), min_size=2, max_size=20))
 def test_regression_agrees_with_scikit_learn(pairs: list[tuple[float, float]]) -> None:
     truth, out = [y for y, _ in pairs], [p for _, p in pairs]
 

@@ -141,6 +141,7 @@ def test_loaded_numeric_libraries_are_described() -> None:
 
 
 def test_torch_is_described_when_it_is_loaded_and_never_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)
     before = find_numerics()["torch"]
     monkeypatch.setitem(sys.modules, "torch", _make_torch())
 

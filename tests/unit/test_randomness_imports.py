@@ -29,6 +29,7 @@ def manual_seed(seed):
 
 @pytest.fixture(autouse=True)
 def fake_torch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    monkeypatch.delitem(sys.modules, "torch", raising=False)  # where an earlier test loaded the real one
     (tmp_path / "torch.py").write_text(TORCH)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
@@ -155,11 +156,11 @@ def test_a_stand_in_without_generators_loads_unpinned(fake_torch: Path) -> None:
 
 
 def test_a_folder_without_code_loads_unpinned(fake_torch: Path) -> None:
-    (fake_torch / "torch.py").unlink()
-    (fake_torch / "torch").mkdir()
+    (fake_torch / "tensorflow").mkdir()
 
     with pinned_imports(7) as pinned:
-        importlib.import_module("torch")
+        importlib.import_module("tensorflow")
+    del sys.modules["tensorflow"]
 
     assert pinned == []
 
