@@ -151,6 +151,10 @@ class QueryError(MlrunError):
     """A constraint or a sort key cannot be understood."""
 
 
+class InconclusiveGateWarning(UserWarning):
+    """The data of a gate prove neither that it holds nor that it is broken."""
+
+
 class GateFailure(MlrunError, AssertionError):  # noqa: N818 - it is the outcome of an assertion, named by the design
     """One or more gates of a run failed."""
 

@@ -55,6 +55,21 @@ OPTIONS = (
     Option("mlrun_seed", "integer", 0, "N", "Seed of experiments whose marker gives none, from 0 to 4294967295."),
     Option("mlrun_clean_tree", "flag", False, None, "Refuse to train while the git tree has uncommitted changes."),
     Option("mlrun_register", "flag", False, None, "Register the models that tests ask for, if everything passed."),
+    Option("mlrun_release", "flag", False, None, 'Ask proof of every gate that is not written require="value".'),
+    Option(
+        "mlrun_inconclusive",
+        "text",
+        "warn",
+        "warn|fail",
+        'What a gate does that cannot be decided; fail: only what is proven passes, if not written require="value".',
+    ),
+    Option(
+        "mlrun_gates",
+        "integer",
+        None,
+        "N",
+        "Number of primary gates that share the error rate, of all shards; default those collected here.",
+    ),
     Option("mlrun_junit", "flag", False, None, "Add each run's id, params and metrics to its JUnit test case."),
 )
 _WANTED: Mapping[str, str] = {"flag": "true or false", "text": "text", "integer": "a whole number"}
@@ -67,6 +82,9 @@ class Settings(NamedTuple):
     Attributes:
         from_run: The run to branch from, as it was named.
         typed_seed: Whether the seed was typed or exported for this session, and is no default of the project.
+        release: Whether gates must be proven.
+        inconclusive: ``warn`` or ``fail``: what a gate does that cannot be decided.
+        gates: Number of primary gates, if it was said.
         branch_seed: Seed, and where it comes from, of all runs of a session that branches.
     """
 
@@ -79,6 +97,9 @@ class Settings(NamedTuple):
     junit: bool
     from_run: str | None
     typed_seed: bool
+    release: bool
+    inconclusive: str
+    gates: int | None
     branch_seed: tuple[int, str] | None = None
 
 
@@ -124,7 +145,22 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
         junit=bool(values["mlrun_junit"]),
         from_run=None if values["mlrun_from"] is None else str(values["mlrun_from"]),
         typed_seed=_is_typed(config, environ, "mlrun_seed"),
+        release=bool(values["mlrun_release"]),
+        inconclusive=_read_inconclusive(values["mlrun_inconclusive"]),
+        gates=_read_gates(values["mlrun_gates"]),
     )
+
+
+def _read_inconclusive(value: object) -> str:
+    if value not in {"warn", "fail"}:
+        raise pytest.UsageError(f"--mlrun-inconclusive: expected warn or fail, found {value!r}")
+    return str(value)
+
+
+def _read_gates(value: object) -> int | None:
+    if value is not None and (not isinstance(value, int) or value < 1):
+        raise pytest.UsageError(f"--mlrun-gates: expected a whole number from 1 on, found {value!r}")
+    return value
 
 
 def _store_path(config: pytest.Config, environ: Mapping[str, str], written: str) -> Path:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from pytest_mlrun.records.project import Project
+from pytest_mlrun.rules.gate_policy import GatePolicy
 from pytest_mlrun.rules.selection import Choice
 
 CleanTree = Literal["require", "record"]
@@ -22,6 +23,7 @@ class RunPlan:
         seed: What the global generators start from, 0 to 2**32 - 1.
         seed_source: ``marker``, ``option``, ``derived`` or ``given``.
         primary: Metric whose gates count as primary.
+        policy: What the session and the marker ask of the gates.
         selection: How the run's winner is chosen, if it judges one.
         pinned: False outside pytest, where nothing holds the generators.
         context: Further facts, name to JSON text.
@@ -41,6 +43,7 @@ class RunPlan:
     seed_source: str = "option"
     clean_tree: CleanTree = "record"
     primary: str = ""
+    policy: GatePolicy = field(default_factory=GatePolicy)
     selection: Choice | None = None
     pinned: bool = True
     context: Mapping[str, str] = field(default_factory=dict)

@@ -16,6 +16,8 @@ from pytest_mlrun.records.run import Artifact, Outcome, RunEnd, RunRecord, Statu
 
 if TYPE_CHECKING:
     from pytest_mlrun.pillars.code import CodeState
+    from pytest_mlrun.recorder.baselines import Baseline
+    from pytest_mlrun.recorder.evaluated import Evaluated
     from pytest_mlrun.recorder.plan import RunPlan
     from pytest_mlrun.recorder.recorder import Recorder
     from pytest_mlrun.recorder.selection import Selected
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.rules.checkpoints import Checkpoint
     from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.rules.row_ids import RowIds
+    from pytest_mlrun.rules.scored_rows import ScoredRows
     from pytest_mlrun.store.objects import Staged
     from pytest_mlrun.store.pointfile import LogMetric
     from pytest_mlrun.store.points import Series
@@ -49,6 +52,8 @@ class Recording:
         selected: The winner that the run was given.
         splits: The rows of every split logged so far.
         checkpoints: The checkpoints that are kept so far.
+        evaluations: Metric to how it was computed, of those that were computed from rows.
+        evaluated: Split to its metrics among them.
         closed: Whether the run has finished.
     """
 
@@ -71,6 +76,8 @@ class Recording:
         self.snapshots: dict[str, Snapshot] = {}
         self.splits: dict[str, RowIds] = {}
         self.checkpoints: list[Checkpoint] = []
+        self.evaluations: dict[str, Evaluated] = {}
+        self.evaluated: dict[str, tuple[str, ...]] = {}
         self.children: list[Recording] = []
         self.selected: Selected | None = None
         self.closed = False
@@ -304,6 +311,22 @@ class Recording:
         self._recorder.writer.gate(self.id, verdict)
         self.verdicts.append(verdict)
         return verdict
+
+    def rows_of(self, metric: str) -> ScoredRows | None:
+        """Return the rows that a metric was computed on, as they are recorded; None where it was logged by hand."""
+        if metric not in self.evaluations:
+            return None
+        from pytest_mlrun.recorder.evaluated import Evaluations
+
+        objects = self._recorder.store.objects
+        evaluations = Evaluations(self.evaluations, self.artifacts, lambda artifact: objects.read(artifact.digest))
+        return evaluations.rows(metric, self.values.get(metric))
+
+    def baseline(self, ref: str) -> Baseline:
+        """Return what a gate of this run compares with; see ``resolve_baseline``."""
+        from pytest_mlrun.recorder.baselines import resolve_baseline
+
+        return resolve_baseline(ref, self._recorder.store.reader(), judged=self.id)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

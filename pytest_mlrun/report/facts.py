@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.records.verdict import Verdict
-from pytest_mlrun.rules.gates import UNCALIBRATED, verdict_line
+from pytest_mlrun.rules.gates import UNCALIBRATED, verdict_line, verdict_lines
 
 MISSING = "-"
 _BLOCKS = "▁▂▃▄▅▆▇█"
@@ -45,13 +45,12 @@ def last_error_line(run: RunRecord) -> str:
     return lines[-1] if lines[0].startswith("Traceback") else lines[0]
 
 
-def describe_gates(verdicts: Sequence[Verdict]) -> tuple[list[str], str]:
-    """Return a line for each verdict, and the sentence that would otherwise end many of them, or nothing."""
+def describe_gates(verdicts: Sequence[Verdict]) -> tuple[list[list[str]], str]:
+    """Return the lines of each verdict, and the sentence that would otherwise end many of them, or nothing."""
     tail = f" | {UNCALIBRATED}"
     lines = [verdict_line(verdict) for verdict in verdicts]
-    return [line.removesuffix(tail) for line in lines], UNCALIBRATED if any(
-        line.endswith(tail) for line in lines
-    ) else ""
+    told = [[line.removesuffix(tail) for line in verdict_lines(verdict)] for verdict in verdicts]
+    return told, UNCALIBRATED if any(line.endswith(tail) for line in lines) else ""
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------

@@ -188,7 +188,8 @@ def _event(event: Annotation, now_us: int) -> str:
 
 
 def _gates(run: RunRecord) -> list[str]:
-    lines, remark = describe_gates(run.gates)
+    told, remark = describe_gates(run.gates)
+    lines = [line for lines in told for line in lines]
     return [*lines, remark] if remark else lines
 
 

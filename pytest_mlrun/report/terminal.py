@@ -18,7 +18,7 @@ from pytest_mlrun.report.lineage import branch_lines, reuse_warnings, selection_
 from pytest_mlrun.report.run_table import Selection, choose_metrics, lay_out_runs
 from pytest_mlrun.report.standing import Standing, standing_of
 from pytest_mlrun.report.table import clean_text
-from pytest_mlrun.rules.gates import failure, is_broken, verdict_line
+from pytest_mlrun.rules.gates import failure, is_broken, verdict_lines
 
 Line: TypeAlias = tuple[str, dict[str, bool]]
 """A text and the markup of pytest's ``write_line``: what the markup says is always said in words too."""
@@ -114,8 +114,8 @@ def _gate_lines(runs: Sequence[RunRecord]) -> list[Line]:
     told = [(run, verdict) for run in runs for verdict in run.gates if is_broken(verdict) or _is_open(verdict)]
     lines: list[Line] = []
     for run, verdict in told[:_MOST_GATES]:
-        text = failure([verdict]).headline if is_broken(verdict) else verdict_line(verdict)
-        lines.append((clean_text(f"{text}  ({name_of(run)})"), {"red" if is_broken(verdict) else "yellow": True}))
+        first, *more = [failure([verdict]).headline] if is_broken(verdict) else verdict_lines(verdict)
+        lines += _told(f"{first}  ({name_of(run)})", more, verdict)
     if len(told) > _MOST_GATES:
         lines.append((f"… and {_count(len(told) - _MOST_GATES, 'gate')} more: pytest -v, or pytest-mlrun show RUN", {}))
     return lines
@@ -124,11 +124,15 @@ def _gate_lines(runs: Sequence[RunRecord]) -> list[Line]:
 def _all_gate_lines(runs: Sequence[RunRecord]) -> list[Line]:
     told = [(run, verdict) for run in runs for verdict in run.gates]
     texts, remark = describe_gates([verdict for _, verdict in told])
-    lines: list[Line] = [
-        (clean_text(f"{text}  ({name_of(run)})"), {"red": True} if is_broken(verdict) else {})
-        for text, (run, verdict) in zip(texts, told, strict=True)
-    ]
+    lines: list[Line] = []
+    for (first, *more), (run, verdict) in zip(texts, told, strict=True):
+        lines += _told(f"{first}  ({name_of(run)})", more, verdict)
     return [*lines, (remark, {})] if remark else lines
+
+
+def _told(first: str, more: Sequence[str], verdict: Verdict) -> list[Line]:
+    markup = {"red": True} if is_broken(verdict) else {"yellow": True} if _is_open(verdict) else {}
+    return [(clean_text(first), markup), *((clean_text(line), {}) for line in more)]
 
 
 def _is_open(verdict: Verdict) -> bool:

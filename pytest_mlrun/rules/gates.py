@@ -10,6 +10,8 @@ from typing import SupportsFloat
 from pytest_mlrun.errors import GateFailure, MetricError
 from pytest_mlrun.records.verdict import GateKind, Verdict
 from pytest_mlrun.rules.arguments import expect_text
+from pytest_mlrun.rules.gate_policy import Require, check_require
+from pytest_mlrun.rules.gate_words import comparison_line, detail_line, difference_of, interval_of
 from pytest_mlrun.rules.series import check_at
 from pytest_mlrun.rules.suggest import did_you_mean
 
@@ -29,6 +31,7 @@ class Gate:
         bound: What it must reach, or must not exceed.
         at: Which value of a series to judge: ``last``, ``best`` or a step.
         primary: Whether the gate counts towards the number that share alpha.
+        require: ``value``, ``evidence`` or ``proof``; None for the session's, which is ``value`` unless it releases.
     """
 
     kind: GateKind
@@ -36,6 +39,7 @@ class Gate:
     bound: float
     at: str | int = "last"
     primary: bool = False
+    require: Require | None = None
 
     def __post_init__(self) -> None:
         write = f'mlrun.assert_{self.kind}("auc", 0.9)'
@@ -46,6 +50,7 @@ class Gate:
                 next_step=f"write the number that {self.metric} must reach",
             )
         check_at(self.at, metric=self.metric)
+        check_require(self.require, gate=f"the {self.kind} of {self.metric}")
 
     def judge(self, value: SupportsFloat) -> Verdict:
         """Decide by the observed value; NaN satisfies nothing.
@@ -109,13 +114,12 @@ def failure(verdicts: Iterable[Verdict], *, where: str = "") -> GateFailure:
     if not broken:
         raise ValueError("no gate is broken")
     if len(broken) == 1:
-        kind = broken[0].gate
-        headline = f"{_BROKEN.get(kind, f'{kind} failed')}: {_compare(broken[0])}{_point_of(broken[0])}"
-        details: tuple[str, ...] = ()
+        headline = _headline(broken[0])
+        details = _evidence(broken[0])
     else:
         parts = (f"{_compare(verdict)} ({verdict.gate})" for verdict in broken)
         headline = f"{len(broken)} gates failed: {'; '.join(parts)}"
-        details = tuple(verdict_line(verdict) for verdict in broken)
+        details = tuple(line for verdict in broken for line in (verdict_line(verdict), *_evidence(verdict)[-1:]))
     return GateFailure(headline, details=details, where=where, next_step=_next_step(broken))
 
 
@@ -129,10 +133,19 @@ def verdict_line(verdict: Verdict) -> str:
     parts = [
         f"{verdict.decision}  {verdict.metric} {verdict.gate}{_point_of(verdict)}",
         verdict.claim,
-        _compare(verdict),
-        verdict.method if verdict.calibrated else UNCALIBRATED,
+        _numbers(verdict),
     ]
+    if not verdict.calibrated:
+        parts.append(UNCALIBRATED)
+    elif verdict.n is None:
+        parts.append(verdict.method)
     return " | ".join(parts)
+
+
+def verdict_lines(verdict: Verdict) -> list[str]:
+    """Return the line of a verdict and, where rows were compared, a second one: how, and what they can show."""
+    below = detail_line(verdict) if verdict.require != "value" else ""
+    return [verdict_line(verdict), f"      {below}"] if below else [verdict_line(verdict)]
 
 
 def never_logged(metric: str, logged: Iterable[str]) -> MetricError:
@@ -182,12 +195,40 @@ def _is_finite(bound: object) -> bool:
         return False
 
 
+def _headline(verdict: Verdict) -> str:
+    kind, metric = verdict.gate, verdict.metric
+    if verdict.margin is None:
+        if verdict.decision == "INCONCLUSIVE":
+            return f"{kind} not proven: {_numbers(verdict)}{_point_of(verdict)}"
+        return f"{_BROKEN.get(kind, f'{kind} failed')}: {_compare(verdict)}{_point_of(verdict)}"
+    if verdict.estimate is None:
+        return f"{metric}: {verdict.reason}"
+    word = "worse than its baseline" if verdict.failed else "not proven as good as its baseline"
+    return f"{metric} {word}: {difference_of(verdict)}"
+
+
+def _evidence(verdict: Verdict) -> tuple[str, ...]:
+    """Return what stands below the headline of a gate that compared rows."""
+    if verdict.margin is None and verdict.require == "value":
+        return ()
+    sides = verdict.reason.partition("; ")[0] if verdict.margin is not None and verdict.estimate is not None else ""
+    below = detail_line(verdict)
+    return tuple(line for line in (sides, below) if line)
+
+
+def _numbers(verdict: Verdict) -> str:
+    if verdict.margin is not None:
+        return comparison_line(verdict)
+    return f"{_compare(verdict)}{interval_of(verdict)}"
+
+
 def _compare(verdict: Verdict) -> str:
     if verdict.estimate is None or verdict.bound is None:
         return f"{verdict.metric} {verdict.reason}".strip()
     if math.isnan(verdict.estimate):
         return f"{verdict.metric} is NaN, {verdict.gate} {_show_bound(verdict.bound)}"
-    operators = _KEPT if verdict.passed else _CROSSED
+    holds = verdict.estimate >= verdict.bound if verdict.gate == "floor" else verdict.estimate <= verdict.bound
+    operators = _KEPT if holds else _CROSSED
     shown = show_beside(verdict.estimate, verdict.bound)
     return f"{verdict.metric} {shown} {operators.get(verdict.gate, 'against')} {_show_bound(verdict.bound)}"
 
@@ -209,4 +250,10 @@ def _point_of(verdict: Verdict) -> str:
 def _next_step(broken: Sequence[Verdict]) -> str:
     if any(verdict.estimate is not None and math.isnan(verdict.estimate) for verdict in broken):
         return "find the step where the metric became NaN"
+    if any(verdict.reason.startswith("underpowered") for verdict in broken):
+        return "evaluate more rows, or ask for less: must_detect, where it is written"
+    if all(verdict.decision == "INCONCLUSIVE" for verdict in broken):
+        return 'evaluate more rows, or write require="value" where no proof is needed'
+    if all(verdict.margin is not None for verdict in broken):
+        return "improve the model, or change the margin where it is written"
     return "improve the model, or change the bound where it is written"

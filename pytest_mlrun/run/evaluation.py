@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from numbers import Real
@@ -55,7 +56,8 @@ def log_evaluation(recording: Recording, rows: Evaluation) -> dict[str, float]:
     if rows.groups is not None:
         columns["group"] = _as_array("groups", rows.groups, rows.split)
     _check_lengths(columns, len(y_true), rows.split)
-    _store_rows(recording, rows.split, columns, y_out)
+    predictions = _store_rows(recording, rows.split, columns, y_out)
+    _note_evaluated(recording, rows, predictions, scores)
     if recording.selected is not None:
         from pytest_mlrun.recorder.selection import note_reused
 
@@ -144,7 +146,7 @@ def _check_lengths(columns: dict[str, NDArray[np.generic]], count: int, split: s
 
 def _store_rows(
     recording: Recording, split: str, columns: dict[str, NDArray[np.generic]], y_out: NDArray[np.generic]
-) -> None:
+) -> str:
     from pytest_mlrun.store.encoding import encode_table
 
     # Labels are an object of their own: equal over all runs of a sweep, so they are stored once.
@@ -152,12 +154,37 @@ def _store_rows(
     out = (
         {"y_out": y_out} if y_out.ndim == 1 else {f"y_out_{index}": y_out[:, index] for index in range(y_out.shape[1])}
     )
+    name = _free_name(recording, f"predictions/{split}", ".arrow")
     recording.add_bytes(
-        _free_name(recording, f"predictions/{split}", ".arrow"),
+        name,
         encode_table({"row_id": columns["row_id"], **out}, "arrow"),
         media_type=ARROW,
         role="predictions",
     )
+    return name
+
+
+def _note_evaluated(recording: Recording, rows: Evaluation, predictions: str, scores: dict[str, float]) -> None:
+    """Write down how each metric was computed, so that a gate, now or in a year, finds the rows behind it."""
+    import numpy as np
+
+    from pytest_mlrun.recorder.evaluated import Evaluated, facts_by_split
+
+    # JSON, and so the record, knows no infinity: such a value has no interval either.
+    scores = {name: value for name, value in scores.items() if math.isfinite(value)}
+    names = [*recording.evaluated.get(rows.split, ()), *scores]
+    recording.evaluated[rows.split] = tuple(dict.fromkeys(names))
+    for name, value in scores.items():
+        recording.evaluations[f"{rows.split}_{name}"] = Evaluated(
+            metric=name,
+            value=value,
+            predictions=predictions,
+            truth=f"labels/{rows.split}.arrow",
+            threshold=float(rows.threshold),
+            classes=None if rows.labels is None else np.asarray(rows.labels).tolist(),
+            n=len(np.asarray(rows.y_true)),
+        )
+    recording.write_context(facts_by_split(recording.evaluations, rows.split, recording.evaluated[rows.split]))
 
 
 def _store_confusion(

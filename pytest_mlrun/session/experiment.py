@@ -143,6 +143,7 @@ def describe_params(item: pytest.Function) -> dict[str, str]:
 
 def _plan(node: pytest.Item | pytest.Collector, settings: Settings, project: Project) -> RunPlan:
     from pytest_mlrun.recorder.plan import RunPlan
+    from pytest_mlrun.rules.gate_policy import GatePolicy
     from pytest_mlrun.rules.metric_vocabulary import check_gates
     from pytest_mlrun.rules.naming import check_tag
 
@@ -162,6 +163,7 @@ def _plan(node: pytest.Item | pytest.Collector, settings: Settings, project: Pro
         seed_source=source,
         clean_tree="require" if settings.clean_tree or marker.clean_tree == "require" else "record",
         primary=marker.primary,
+        policy=GatePolicy(must_detect=marker.must_detect),
     )
 
 

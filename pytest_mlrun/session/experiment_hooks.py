@@ -59,14 +59,22 @@ class ExperimentHooks:
     def pytest_collection_modifyitems(
         self, session: pytest.Session, items: list[pytest.Item]
     ) -> Generator[None, object, object]:
-        """Keep the experiments of a branch, and put the tests that judge a winner after those it is chosen from."""
-        result = yield
+        """Count primary gates, keep the experiments of a branch, put the judges of a winner after its candidates."""
         settings = self.config.stash[SETTINGS]
+        if settings.mlrun:
+            self._count_primary_gates(items)
+        result = yield
         if settings.branch_seed is not None:
             self._keep_branches(items, complete=not session.testsfailed)
         if settings.mlrun:
             items.sort(key=selects_winner)
         return result
+
+    def _count_primary_gates(self, items: list[pytest.Item]) -> None:
+        # Before anything is deselected: -k and -m must not make a gate easier to fail.
+        from pytest_mlrun.session.primary_gates import PRIMARY_GATES, count_primary_gates
+
+        self.config.stash[PRIMARY_GATES] = count_primary_gates(items)
 
     def _keep_branches(self, items: list[pytest.Item], *, complete: bool) -> None:
         kept, left_out, refusal = session_of(self.config).keep_branches(items)

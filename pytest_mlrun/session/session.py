@@ -18,6 +18,7 @@ from pytest_mlrun.session.branching import ORIGIN, check_data, keep_branches, re
 from pytest_mlrun.session.ending import Ending
 from pytest_mlrun.session.experiment import check_item, plan_item, plan_module, read_marker_of
 from pytest_mlrun.session.pins import Pins
+from pytest_mlrun.session.primary_gates import PRIMARY_GATES
 from pytest_mlrun.session.refusal import refusing, trimmed
 from pytest_mlrun.session.results import SessionResults
 from pytest_mlrun.session.selecting import choice_of, plan_selection
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.recorder.plan import RunPlan
     from pytest_mlrun.recorder.recording import Recording
     from pytest_mlrun.records.run import RunRecord
+    from pytest_mlrun.rules.gate_policy import GatePolicy
 
 _RECORDING = pytest.StashKey["Recording"]()
 _ENDING = pytest.StashKey[Ending]()
@@ -61,6 +63,7 @@ class ExperimentSession:
         workers: int,
         held: bool,
     ) -> None:
+        self._config = config
         self._settings = settings
         self._worker = worker
         self._workers = workers
@@ -124,6 +127,7 @@ class ExperimentSession:
 
     def _begin(self, node: pytest.Item | pytest.Collector, plan: RunPlan) -> Recording:
         threads = self._threads
+        plan = replace(plan, policy=self._policy_of(plan))
         if self._origin is not None:
             plan = replace(plan, context={**plan.context, **self._origin.context(left_out=self._left_out)})
         node.stash[_RECORDING] = recording = self._recorder.begin(plan)
@@ -134,6 +138,11 @@ class ExperimentSession:
         if plan.selection is not None:
             self._recorder.select(recording, plan.selection)
         return recording
+
+    def _policy_of(self, plan: RunPlan) -> GatePolicy:
+        settings = self._settings
+        m = settings.gates or self._config.stash.get(PRIMARY_GATES, 0)
+        return replace(plan.policy, release=settings.release, strict=settings.inconclusive == "fail", m=max(m, 1))
 
     def run_of(self, request: pytest.FixtureRequest) -> Run:
         """Return the run that the ``mlrun`` fixture hands out."""

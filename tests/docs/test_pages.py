@@ -19,6 +19,7 @@ SLOW = {
     "docs/how-to/exchange",
     "docs/how-to/retention",
     "docs/registry",
+    "docs/gates",
     "docs/how-to/sweeps",
     "docs/how-to/xdist",
     "docs/coming-from/mlflow",

@@ -618,9 +618,14 @@ def test_one_changed_byte_of_the_data_trains_nothing(fresh: Callable[[str], Chec
 
 @pytest.mark.xfail(strict=True, raises=AssertionError, reason="comparison with a committed baseline is not built yet")
 def test_a_fresh_checkout_compares_with_the_committed_baseline(pull_request: Checkout) -> None:
-    later = pull_request.first[0].of("tests/test_regression.py")
+    assert pull_request.first[0].of("tests/test_regression.py") == {"PASSED": 1}
 
-    assert "spam@production" in pull_request.first[0].errors or later == {"PASSED": 1}
+
+def test_a_fresh_checkout_without_its_baseline_is_red_and_says_which(pull_request: Checkout) -> None:
+    answer = pull_request.first[0]
+
+    assert answer.of("tests/test_regression.py") == {"FAILED": 1}
+    assert "no baseline: there is no such model 'spam'" in answer.errors
 
 
 # -- the first session of a stranger -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from pytest_mlrun.options import OPTIONS, Option
 # The run that it names must be there: tests/plugin/test_branch.py.
 SETTABLE = [option for option in OPTIONS if option.key != "mlrun_from"]
 VALUES = {"flag": ("true", True), "text": ("written", "written"), "integer": ("7", 7)}
+CHOICES = {"mlrun_inconclusive": ("fail", "warn", "fail")}
 PROBE = """
 def test_probe(pytestconfig):
     from pytest_mlrun.options import read_settings
@@ -18,6 +19,12 @@ def test_probe(pytestconfig):
 
 def field_of(option: Option) -> str:
     return option.key.removeprefix("mlrun_")
+
+
+def value_of(option: Option) -> tuple[str, object]:
+    if option.key in CHOICES:
+        return CHOICES[option.key][0], CHOICES[option.key][0]
+    return VALUES[option.kind]
 
 
 @pytest.fixture
@@ -41,7 +48,7 @@ def expected(option: Option, value: object) -> str:
 
 @pytest.mark.parametrize("option", SETTABLE, ids=lambda option: option.key)
 def test_the_environment_gives_it(settings, monkeypatch, option: Option) -> None:  # type: ignore[no-untyped-def]
-    text, value = VALUES[option.kind]
+    text, value = value_of(option)
     monkeypatch.setenv(option.variable, text)
 
     assert expected(option, value) in settings()
@@ -50,7 +57,7 @@ def test_the_environment_gives_it(settings, monkeypatch, option: Option) -> None
 @pytest.mark.parametrize("option", SETTABLE, ids=lambda option: option.key)
 @pytest.mark.parametrize("style", ["ini", "legacy-toml", "toml"])
 def test_the_configuration_gives_it(settings, pytester, option: Option, style: str) -> None:  # type: ignore[no-untyped-def]
-    text, value = VALUES[option.kind]
+    text, value = value_of(option)
     native = text if option.kind != "text" else f'"{text}"'
     if style == "ini":
         pytester.makeini(f"[pytest]\n{option.key} = {text}\n")
@@ -66,7 +73,8 @@ def test_the_configuration_gives_it(settings, pytester, option: Option, style: s
 def test_the_command_line_beats_the_environment_beats_the_configuration(  # type: ignore[no-untyped-def]
     settings, pytester, monkeypatch, option: Option
 ) -> None:
-    low, middle, high = ("1", "2", "3") if option.kind == "integer" else ("low", "middle", "high")
+    others = ("1", "2", "3") if option.kind == "integer" else ("low", "middle", "high")
+    low, middle, high = CHOICES.get(option.key, others)
     pytester.makeini(f"[pytest]\n{option.key} = {low}\n")
 
     from_configuration = settings()

@@ -1,0 +1,140 @@
+"""Find what a gate compares with: a run of the store, and the rows behind its metrics."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from pytest_mlrun.errors import MetricError, RunNotFoundError, StoreDamagedError
+from pytest_mlrun.recorder.evaluated import CONTEXT, Evaluations
+from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.rules.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from pytest_mlrun.rules.scored_rows import ScoredRows
+    from pytest_mlrun.store.reader import Reader
+
+_TAG = "tag:"
+_MODEL = re.compile(r"(?P<name>[\w.-]+)(?:@[\w.-]+|/\d+)")
+_CURE = 'record one: run the baseline\'s code with pytest --mlrun, then name that run: against="NAME or id"'
+
+
+@dataclass(frozen=True, slots=True)
+class Baseline:
+    """What a gate compares with.
+
+    Attributes:
+        record: The run.
+        reader: The store that it lies in.
+    """
+
+    record: RunRecord
+    reader: Reader
+
+    @property
+    def name(self) -> str:
+        """What it is called in a line for people."""
+        return self.record.short_id
+
+    def value(self, metric: str) -> float:
+        """Return the last value of a metric.
+
+        Raises:
+            MetricError: If the baseline never logged it.
+        """
+        if metric not in self.record.metrics:
+            known = self.record.metrics
+            raise MetricError(
+                f"baseline {self.record.short_id} never logged {metric!r}{did_you_mean(metric, known)}",
+                details=(f"it has: {', '.join(known) or 'no metrics'}",),
+                where=f"run {self.record.name}",
+                next_step="gate on a metric that both have, or name a baseline that has it",
+            )
+        return self.record.metrics[metric]
+
+    def rows(self, metric: str) -> ScoredRows | None:
+        """Return the rows that a metric was computed on; None where it was logged by hand.
+
+        Raises:
+            StoreError: If the rows are missing or damaged.
+        """
+        return rows_of(self.record, metric, self.reader)
+
+    def replicates(self) -> list[RunRecord]:
+        """Return the finished trainings that the run repeated under several seeds."""
+        family = self.reader.runs(experiment=self.record.experiment, session_id=self.record.session_id)
+        return [run for run in family if run.parent_id == self.record.run_id and run.status == "finished"]
+
+
+def resolve_baseline(ref: str, reader: Reader, *, judged: str) -> Baseline:
+    """Return the baseline that a gate names; there is always one, or an error.
+
+    Args:
+        ref: The end of a run's id; a run's name, which means its newest run that passed; or ``tag:key=value``, which
+            means the newest that passed of those that carry it.
+        reader: The store.
+        judged: Id of the run that is judged, which is no baseline of itself.
+
+    Raises:
+        RunNotFoundError: If no run answers to it.
+        StoreDamagedError: If the newest run may be one that cannot be read.
+    """
+    found = _tagged(ref, reader) if ref.startswith(_TAG) else reader.find_all(ref)
+    others = [run for run in found if judged not in {run.run_id, run.parent_id}]
+    by_id = len(others) == 1 and others[0].name != ref and not ref.startswith(_TAG)
+    if by_id and others[0].status in {"finished", "failed"}:
+        # Whoever names a run by its id means that one, even if its test failed.
+        return Baseline(others[0], reader)
+    damaged = reader.damaged()
+    if damaged:
+        raise StoreDamagedError(
+            f"the baseline {ref!r} may be unreadable: the store is damaged",
+            where=damaged[0],
+            next_step="see: pytest-mlrun verify; or name the baseline by its id",
+        )
+    passed = [run for run in others if run.status == "finished" and run.outcome == "passed"]
+    if passed:
+        return Baseline(passed[-1], reader)
+    raise _missing(ref, others)
+
+
+def rows_of(run: RunRecord, metric: str, reader: Reader) -> ScoredRows | None:
+    """Return the rows that a metric of a run in the store was computed on; None where it was logged by hand."""
+    facts = {
+        f"{key.removeprefix(CONTEXT)}_{name}": fact
+        for key, text in run.context.items()
+        if key.startswith(CONTEXT)
+        for name, fact in json.loads(text).items()
+    }
+    artifacts = {artifact.name: artifact for artifact in run.artifacts}
+    evaluations = Evaluations(facts, artifacts, lambda artifact: reader.read_artifact(run, artifact.name))
+    return evaluations.rows(metric, run.metrics.get(metric))
+
+
+def _tagged(ref: str, reader: Reader) -> list[RunRecord]:
+    key, equals, value = ref.removeprefix(_TAG).partition("=")
+    if not key or not equals:
+        raise RunNotFoundError(
+            f"the baseline {ref!r} says no tag and value", next_step='write against="tag:stage=production"'
+        )
+    return [run for run in reader.runs() if run.tags.get(key) == value]
+
+
+def _missing(ref: str, others: list[RunRecord]) -> RunNotFoundError:
+    if others:
+        last = others[-1]
+        return RunNotFoundError(
+            f"no baseline: none of the {len(others)} runs of {ref!r} passed",
+            details=(f"the newest, {last.short_id}, ended {last.outcome or last.status}",),
+            next_step="name a run that passed, or one by its id",
+        )
+    model = _MODEL.fullmatch(ref)
+    if model is not None:
+        return RunNotFoundError(
+            f"no baseline: there is no such model {model['name']!r}",
+            details=(f"{ref!r} names a registered model, and none is registered here",),
+            next_step='name a run: against="NAME or id", or against="tag:key=value"',
+        )
+    return RunNotFoundError(f"no baseline: no run answers to {ref!r}", next_step=_CURE)

@@ -1,0 +1,309 @@
+"""Decide whether a metric is worse than a baseline's by more than a margin."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from pytest_mlrun.errors import MetricError
+from pytest_mlrun.records.project import Goal
+from pytest_mlrun.records.verdict import Decision, Verdict
+from pytest_mlrun.rules.arguments import expect_text, show
+from pytest_mlrun.rules.gate_policy import GatePolicy, Require, check_require
+from pytest_mlrun.rules.scored_rows import ScoredRows, align, changed_rows, influence_of, same_predictions
+from pytest_mlrun.rules.statistics.decision import ALPHA, MIN_EFF, Finding, decide
+from pytest_mlrun.rules.statistics.sample import Influence, Sample, difference, oriented, summarise
+
+if TYPE_CHECKING:
+    from pytest_mlrun.rules.statistics.sample import Array
+
+Claim = Literal["model", "procedure"]
+KIND = "no-regression"
+MIN_SEEDS = 3
+STORED_SEEDS = 10
+_WRITE = 'mlrun.assert_no_regression("val_log_loss", against="RUN", margin=0.01)'
+
+
+@dataclass(frozen=True, slots=True)
+class NoRegression:
+    """A comparison with a baseline that was asked for and is not judged yet.
+
+    Attributes:
+        metric: Name of the metric, with its split.
+        against: The baseline: a run's name or id, or ``tag:key=value``.
+        margin: Drop that is tolerated.
+        claim: ``model``, about this model on all such rows, or ``procedure``, about trainings like this one.
+        require: ``value``, ``evidence`` or ``proof``; None for the session's.
+        must_detect: Drop that the rows must be able to show; None for the marker's.
+        groups: What each row belongs to; None for the groups that ``evaluate`` was given.
+        primary: Whether the gate counts towards the number that share alpha.
+    """
+
+    metric: str
+    against: str
+    margin: float
+    claim: Claim = "model"
+    require: Require | None = None
+    must_detect: float | None = None
+    groups: Array | None = field(default=None, compare=False)
+    primary: bool = False
+
+    def __post_init__(self) -> None:
+        expect_text(self.metric, what="the metric of a gate", write=_WRITE, error=MetricError)
+        expect_text(self.against, what="the baseline of a gate", write=_WRITE, error=MetricError)
+        for name, value in (("margin", self.margin), ("must_detect", self.must_detect)):
+            if value is not None and not _is_drop(value):
+                raise MetricError(
+                    f"the {name} of {self.metric!r} must be a number of 0 or more, found {show(value)}",
+                    next_step=f"write the drop of {self.metric} that {_MEANT[name]}",
+                )
+        if self.claim not in {"model", "procedure"}:
+            raise MetricError(
+                f"claim must be 'model' or 'procedure', found {show(self.claim)}",
+                next_step="write claim='model' for one trained model, 'procedure' for trainings under several seeds",
+            )
+        check_require(self.require, gate=f"the no-regression gate on {self.metric}")
+
+
+_MEANT = {"margin": "does no harm", "must_detect": "the rows must be able to show"}
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """Both sides of a comparison.
+
+    Attributes:
+        name: What the baseline is called in a line for people.
+        goal: Whether more or less of the metric is better.
+        new: Rows of this run, one entry a training; empty where no rows are kept.
+        base: Likewise, of the baseline.
+        new_value: The metric of this run.
+        base_value: The metric of the baseline.
+        baseline_id: Run id of the baseline.
+        baseline_digest: Digest of its record.
+    """
+
+    name: str
+    goal: Goal
+    new: Sequence[ScoredRows]
+    base: Sequence[ScoredRows]
+    new_value: float
+    base_value: float
+    baseline_id: str
+    baseline_digest: str
+
+
+def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy) -> Verdict:
+    """Decide on paired rows where both sides have them, else by the bare numbers.
+
+    Raises:
+        MetricError: If the rows are not the same on both sides.
+    """
+    require = policy.require(gate.require, default="evidence")
+    if not both.new or not both.base:
+        return _judge_bare(gate, both, require)
+    names = f"{gate.metric} against {both.name}"
+    base = [align(each, both.new[0], names=names) for each in both.base]
+    new = [both.new[0], *(align(each, both.new[0], names=names) for each in both.new[1:])]
+    groups = _groups_of(gate, new[0])
+    if gate.claim == "procedure":
+        sample, method, refusal = _over_seeds(new, base, both.goal, groups)
+    elif same_predictions(base[0], new[0]):
+        sample, method, refusal = Sample(0.0, 0.0, 0.0, 0.0, len(new[0])), "identical predictions", ""
+    else:
+        sample, refusal = _over_rows(new[0], base[0], both.goal, groups), ""
+        method = _method_of(new[0], sample, groups)
+    lone = gate.claim == "procedure" and len(new) == 1
+    proven = _proven(gate, new, base, groups)
+    return _conclude(gate, both, policy, _Evidence(sample, method, refusal, proven, require, lone))
+
+
+# -- the test ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What the rows say, and how it counts."""
+
+    sample: Sample
+    method: str
+    refusal: str
+    proven: str
+    require: Require
+    lone: bool = False
+
+
+def _over_rows(new: ScoredRows, base: ScoredRows, goal: Goal, groups: Array | None) -> Sample:
+    return summarise(difference(_influence(new, goal, groups), _influence(base, goal, groups)), groups=groups)
+
+
+def _over_seeds(
+    new: Sequence[ScoredRows], base: Sequence[ScoredRows], goal: Goal, groups: Array | None
+) -> tuple[Sample, str, str]:
+    from pytest_mlrun.rules.statistics.seeds import two_way
+
+    enough = len(base) >= STORED_SEEDS or (len(base) >= MIN_SEEDS and len(new) >= MIN_SEEDS)
+    method = f"{len(new)} new against {len(base)} stored seeds, rows and seeds"
+    if not enough:
+        estimate = _mean(new, goal, groups) - _mean(base, goal, groups)
+        refusal = f"{MIN_SEEDS} seeds on each side are needed, or {STORED_SEEDS} stored ones"
+        return Sample(estimate, math.inf, 0.0, 0.0, len(new[0])), method, refusal
+    arms = [[_influence(each, goal, groups) for each in arm] for arm in (new, base)]
+    sample = two_way(arms[0], arms[1], groups=groups)
+    return sample, method, ""
+
+
+def _mean(arm: Sequence[ScoredRows], goal: Goal, groups: Array | None) -> float:
+    return sum(_influence(each, goal, groups).value for each in arm) / len(arm)
+
+
+def _influence(rows: ScoredRows, goal: Goal, groups: Array | None) -> Influence:
+    found = influence_of(rows, groups=groups)
+    if found is None:
+        raise MetricError(f"{rows.metric} has no influence values", next_step="gate on another metric")
+    return oriented(found, sign=1 if goal == "max" else -1)
+
+
+def _proven(gate: NoRegression, new: Sequence[ScoredRows], base: Sequence[ScoredRows], groups: Array | None) -> str:
+    """Return why even the worst case fits the margin, or nothing."""
+    from pytest_mlrun.rules.statistics.binomial import worst_loss
+
+    changed = changed_rows(base[0], new[0]) if gate.claim == "model" and groups is None else None
+    if changed is None:
+        return ""
+    worst = worst_loss(changed[0], len(new[0]), cap=changed[1], alpha=ALPHA)
+    return f"{changed[0]} rows differ, at worst a drop of {worst:.3g}" if worst < gate.margin else ""
+
+
+def _conclude(gate: NoRegression, both: Compared, policy: GatePolicy, evidence: _Evidence) -> Verdict:
+    sample, m = evidence.sample, max(policy.m, 1)
+    mde = _detectable(evidence, gate.margin, m)
+    wanted = gate.must_detect if gate.must_detect is not None else policy.drop_to_detect(gate.metric)
+    verdict = Verdict(
+        gate=KIND,
+        metric=gate.metric,
+        decision="FAIL",
+        calibrated=evidence.require != "value",
+        method=evidence.method,
+        claim=f"this {gate.claim}",
+        margin=float(gate.margin),
+        alpha=ALPHA,
+        m=m,
+        n=sample.n,
+        n_eff=sample.n_eff,
+        mde=mde if math.isfinite(mde) else None,
+        require=evidence.require,
+        primary=gate.primary,
+        baseline_id=both.baseline_id,
+        baseline_digest=both.baseline_digest,
+    )
+    if wanted is not None and mde > wanted:
+        # Before anybody looks: rows that could not have shown the drop are no reason to pass.
+        return replace(verdict, reason=_blind(wanted, mde, sample))
+    found = _find(gate, evidence, m)
+    low, high, p = (None, None, None) if evidence.refusal else (found.low, found.high, found.p)
+    told = _told(both, found, sample, gate)
+    return replace(verdict, decision=found.decision, estimate=sample.estimate, low=low, high=high, p=p, reason=told)
+
+
+def _find(gate: NoRegression, evidence: _Evidence, m: int) -> Finding:
+    sample = evidence.sample
+    if evidence.refusal:
+        found = Finding("INCONCLUSIVE", -math.inf, math.inf, 1.0, 1.0, evidence.refusal)
+    else:
+        found = decide(sample, -gate.margin, min_eff=MIN_EFF[evidence.require], m=m)
+    if evidence.require == "value":
+        return replace(found, decision="PASS" if sample.estimate >= -gate.margin else "FAIL", reason="")
+    if found.decision == "INCONCLUSIVE" and evidence.proven:
+        return replace(found, decision="PASS", reason=evidence.proven)
+    if found.decision == "FAIL" and evidence.lone:
+        # The spread of the new seeds is then only assumed to be that of the stored ones.
+        return replace(found, decision="INCONCLUSIVE", reason="one new seed cannot fail a procedure: train a second")
+    return found
+
+
+def _detectable(evidence: _Evidence, margin: float, m: int) -> float:
+    from pytest_mlrun.rules.statistics.power import detectable
+
+    if evidence.refusal:
+        return math.inf
+    return detectable(evidence.sample, margin=margin, alpha=ALPHA / m) if evidence.sample.se else -math.inf
+
+
+def _judge_bare(gate: NoRegression, both: Compared, require: Require) -> Verdict:
+    """Compare two numbers, of which nobody can say how far chance moves them."""
+    sign = 1 if both.goal == "max" else -1
+    estimate = sign * (both.new_value - both.base_value)
+    by_value: Decision = "PASS" if estimate >= -gate.margin else "FAIL"
+    decided = require == "value" or math.isnan(estimate)
+    told = f"{_sides(both)}; no rows are kept of {'this run' if not both.new else both.name}"
+    return Verdict(
+        gate=KIND,
+        metric=gate.metric,
+        decision=by_value if decided else "INCONCLUSIVE",
+        claim=f"this {gate.claim}",
+        estimate=estimate,
+        margin=float(gate.margin),
+        require=require,
+        primary=gate.primary,
+        baseline_id=both.baseline_id,
+        baseline_digest=both.baseline_digest,
+        reason=told,
+    )
+
+
+# -- words -------------------------------------------------------------------------------------------------------------
+
+
+def _sides(both: Compared) -> str:
+    return f"new {both.new_value:.4g} vs {both.base_value:.4g} of {both.name}"
+
+
+def _told(both: Compared, found: Finding, sample: Sample, gate: NoRegression) -> str:
+    from pytest_mlrun.rules.statistics.power import rows_needed
+
+    parts = [_sides(both)]
+    if found.reason:
+        parts.append(found.reason)
+    if found.decision == "INCONCLUSIVE" and math.isfinite(sample.se):
+        needed = rows_needed(sample, distance=gate.margin)
+        if needed is not None and needed > sample.n and gate.claim == "model":
+            parts.append(f"about {needed:,} rows (here {sample.n:,}) would prove an equal model equal 4 times in 5")
+    return "; ".join(parts)
+
+
+def _blind(wanted: float, mde: float, sample: Sample) -> str:
+    shown = f"only one of {mde:.3g}" if math.isfinite(mde) else "none that can be stated"
+    return f"underpowered: it must detect a drop of {wanted:g}, and {sample.n:,} rows show {shown} 4 times in 5"
+
+
+def _method_of(rows: ScoredRows, sample: Sample, groups: Array | None) -> str:
+    name = "DeLong" if rows.metric == "roc_auc" and groups is None else "influence t"
+    name = name if sample.df is None else "jackknife t"
+    return f"paired {'groups' if groups is not None else 'rows'}, {name}"
+
+
+def _groups_of(gate: NoRegression, rows: ScoredRows) -> Array | None:
+    import numpy as np
+
+    if gate.groups is None:
+        return rows.groups
+    groups = np.asarray(gate.groups)
+    if groups.shape != (len(rows),):
+        raise MetricError(
+            f"groups has shape {groups.shape}, and {len(rows)} rows were evaluated",
+            where=f"the no-regression gate on {gate.metric}",
+            next_step="pass one entry a row, in the order of evaluate",
+        )
+    return groups
+
+
+def _is_drop(value: object) -> bool:
+    if isinstance(value, bool | str):
+        return False
+    try:
+        return 0 <= float(value) < math.inf  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        return False

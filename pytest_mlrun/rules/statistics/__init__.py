@@ -1,0 +1,1 @@
+"""Decide with a stated error rate: one method a file, numbers in, numbers out."""
