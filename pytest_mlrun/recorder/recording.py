@@ -8,11 +8,12 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, SupportsFloat, cast
+from typing import TYPE_CHECKING
 
 from pytest_mlrun.errors import ArtifactError, GateFailure, ParamError, RunClosedError
+from pytest_mlrun.recorder.end import describe_end
 from pytest_mlrun.records.identity import now_us
-from pytest_mlrun.records.run import Artifact, Outcome, RunEnd, RunRecord, Status
+from pytest_mlrun.records.run import Artifact, Outcome, RunEnd, RunRecord
 
 if TYPE_CHECKING:
     from pytest_mlrun.pillars.code import CodeState
@@ -29,10 +30,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.rules.row_ids import RowIds
     from pytest_mlrun.rules.scored_rows import ScoredRows
     from pytest_mlrun.store.objects import Staged
-    from pytest_mlrun.store.pointfile import LogMetric
     from pytest_mlrun.store.points import Series
-
-MAX_ERROR_CHARS = 20_000
 
 
 class Recording:
@@ -58,6 +56,7 @@ class Recording:
     """
 
     def __init__(self, recorder: Recorder, run_id: str, plan: RunPlan, code: CodeState) -> None:
+        from pytest_mlrun.recorder.ranges import check_ranges
         from pytest_mlrun.rules.metric_values import as_float
         from pytest_mlrun.rules.metric_vocabulary import has_ranges
         from pytest_mlrun.store.pointfile import Metrics
@@ -90,7 +89,7 @@ class Recording:
         log_metric = recorder.writer.make_log_metric(
             Metrics(self.channels, self.values, self.open_channel, as_float, self.note_nan)
         )
-        self.log_metric = self._checked(log_metric) if has_ranges(plan.project) else log_metric
+        self.log_metric = check_ranges(self, log_metric) if has_ranges(plan.project) else log_metric
 
     # -- params, tags, context -------------------------------------------------------------------------------------
 
@@ -156,19 +155,6 @@ class Recording:
         """Make one metric name durable and return its channel."""
         self.open_channels((name,))
         return self.channels[name]
-
-    def _checked(self, log_metric: LogMetric) -> LogMetric:
-        from pytest_mlrun.rules.metric_values import as_float
-        from pytest_mlrun.rules.metric_vocabulary import check_value
-
-        def log_checked(name: str, value: SupportsFloat, step: int | None = None) -> None:
-            if not isinstance(cast("object", name), str) or name not in self.channels:
-                self.open_channel(name)
-            if name in self.ranged:
-                check_value(name, as_float(name, value), self.ranged[name])
-            log_metric(name, value, step)
-
-        return log_checked
 
     def check_required(self) -> None:
         """Ask whether the run has everything that ``[naming]`` requires of every run.
@@ -372,7 +358,9 @@ class Recording:
         if stopped:
             end = RunEnd("killed", outcome, cause_detail=stopped, ended_us=now_us())
         else:
-            end = self._end(outcome, error, text, phase, oom_kills=oom_kills - self._oom_kills)
+            end = describe_end(
+                outcome, error, text=text, phase=phase, nan=self._first_nan, oom_kills=oom_kills - self._oom_kills
+            )
         self.record = self._recorder.finish(self, end, last=last)
         return self.record
 
@@ -383,19 +371,6 @@ class Recording:
         """
         elsewhere = isinstance(error, GateFailure) and all(verdict.passed for verdict in self.verdicts)
         return "passed" if elsewhere else outcome
-
-    def _end(self, outcome: Outcome, error: BaseException | None, text: str, phase: str, *, oom_kills: int) -> RunEnd:
-        if outcome in {"passed", "skipped"}:
-            return RunEnd(status="finished", outcome=outcome, ended_us=now_us())
-        # Only now: its patterns take longer to compile than finishing a run.
-        from pytest_mlrun.rules.cause import classify, describe_error
-
-        facts = describe_error(error)
-        cause, detail = classify(facts, nan=self._first_nan, oom_kills=oom_kills, phase=phase)
-        # A failed gate, or a broken teardown, is a finding about a training that ran to its end.
-        completed = phase == "teardown" or isinstance(error, GateFailure)
-        status: Status = "killed" if cause == "interrupted" else "finished" if completed else "failed"
-        return RunEnd(status, outcome, cause, detail, text[-MAX_ERROR_CHARS:], now_us())
 
     def family(self) -> list[RunRecord]:
         """Return the finished row of this run and those of its children, children first."""

@@ -136,10 +136,12 @@ class _Collection:
         account = _account(self._root, roots, self._trash, now_us=self._now_us)
         aside = list(self._trash)
         wanted = [digest for digest in aside if _fate_of(digest, roots).kept]
-        self._bury(dict.fromkeys([digest for digest in wanted if graveyard.find(digest)], RESTORED))
+        # A run may have begun and expired since this collection did: what it named is gone with a reason as well.
+        time_us = max(self._now_us, roots.seen_us)
+        self._bury(dict.fromkeys([digest for digest in wanted if graveyard.find(digest)], RESTORED), time_us=time_us)
         self._trash.bring_back(wanted)
         gone = {digest: _fate_of(digest, roots).rule for digest in aside if digest not in set(wanted)}
-        self._bury(gone)
+        self._bury(gone, time_us=time_us)
         for digest in gone:
             self._trash.let_go(digest)
         for path, _ in _find_abandoned(self._root, now_us=self._now_us):
@@ -147,9 +149,9 @@ class _Collection:
         self._steps.reach("gc.ended")
         return account
 
-    def _bury(self, objects: Mapping[str, str]) -> None:
+    def _bury(self, objects: Mapping[str, str], *, time_us: int) -> None:
         if objects:
-            bury(self._root, objects, who=self._who, time_us=self._now_us, steps=self._steps)
+            bury(self._root, objects, who=self._who, time_us=time_us, steps=self._steps)
 
 
 def _fate_of(digest: str, roots: Roots) -> Fate:

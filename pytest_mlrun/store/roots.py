@@ -35,10 +35,12 @@ class Roots:
     Attributes:
         objects: Digest to fate, of every object that a run or a live log names.
         runs: Run id to fate.
+        seen_us: When the last of these runs began to count on an object.
     """
 
     objects: Mapping[str, Fate]
     runs: Mapping[str, Fate]
+    seen_us: int
 
 
 class RootReader:
@@ -89,7 +91,8 @@ class RootReader:
             _refuse_unknown(run)
         held = set(self._read_held())
         fates = self._decide(runs, live)
-        return Roots(self._name_objects(runs, fates, held), fates.runs)
+        seen_us = max((last_wanted_us(run, artifact) for run in runs for artifact in run.artifacts), default=0)
+        return Roots(self._name_objects(runs, fates, held), fates.runs, seen_us)
 
     def _read_held(self) -> Iterator[str]:
         boot = find_boot_id()

@@ -311,6 +311,8 @@ def test_an_interrupt_ends_the_run_under_way_as_killed_and_keeps_the_others(
 
 @pytest.mark.slow
 def test_an_interrupt_under_xdist_loses_no_run_that_began(pytester: pytest.Pytester, stored_runs: Runs) -> None:
+    # What a shell starts in the background ignores the signal, and so does everything below it.
+    pytester.makeconftest("import signal; signal.signal(signal.SIGINT, signal.default_int_handler)")
     pytester.makepyfile(
         """
         import os, pathlib, signal, time, pytest

@@ -46,6 +46,7 @@ def test_four_workers_on_a_new_store_record_800_rows(pytester: pytest.Pytester, 
     assert sorted(int(run.params["i"]) for run in stored_runs()) == list(range(800))
 
 
+@pytest.mark.slow
 def test_the_summary_is_written_once_by_the_controller(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(SWEEP.format(count=4))
 
@@ -107,6 +108,7 @@ def test_hooks_of_a_conftest_hear_of_every_run_in_the_controller(pytester: pytes
     assert heard == ["test_run[0] 0.0", "test_run[1] 0.1", "test_run[2] 0.2"]
 
 
+@pytest.mark.slow
 def test_workers_of_a_session_that_records_nothing_are_left_alone(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(
         """

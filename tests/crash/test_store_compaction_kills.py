@@ -90,6 +90,7 @@ def kill_twice(server: Server, crashed: Path, folder: Path, first: int, second: 
     return killed
 
 
+@pytest.mark.slow
 def test_a_kill_while_a_killed_compaction_is_healed_is_healed_as_well(
     server: Server, crashed: Path, tmp_path: Path
 ) -> None:

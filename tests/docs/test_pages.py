@@ -20,9 +20,12 @@ SLOW = {
     "docs/how-to/retention",
     "docs/registry",
     "docs/gates",
+    "docs/how-to/naming",
     "docs/how-to/sweeps",
     "docs/how-to/xdist",
+    "docs/tutorial",
     "docs/coming-from/mlflow",
+    "docs/coming-from/pytest-benchmark",
     "docs/coming-from/wandb",
 }
 LINK = re.compile(r"\]\(([^)#:\s]+)#?([\w-]*)\)")

@@ -285,13 +285,14 @@ def test_the_winner_is_judged_on_rows_that_nobody_chose_it_by(sweep: Checkout) -
     assert "REUSED" not in sweep.first[0].text
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="assert_no_regression is not built yet")
-def test_a_release_registers_the_winner(fresh: Callable[[str], Checkout]) -> None:
+def test_a_release_against_a_model_that_is_not_there_is_refused_with_its_name(fresh: Callable[[str], Checkout]) -> None:
     checkout = fresh("sweep_and_winner")
 
     answer = checkout.pytest("--mlrun", "--mlrun-register", "tests/test_sweep.py", "tests/test_release.py")
 
-    assert "churn@production" in answer.errors or "churn/1" in answer.text
+    assert answer.code == 1
+    assert "churn@production" in answer.errors
+    assert not (checkout.path / "mlrun-registry").exists()
 
 
 # -- train once, assert in many tests ----------------------------------------------------------------------------------

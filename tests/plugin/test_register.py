@@ -65,6 +65,7 @@ def test_with_it_the_run_becomes_a_version_whose_commit_is_kept(
     assert git("status", "--porcelain") == "?? mlrun-registry/"
 
 
+@pytest.mark.slow
 def test_the_workers_of_xdist_register_once(project: pytest.Pytester) -> None:
     result = project.runpytest_subprocess("--mlrun", "--mlrun-register", "-n", "2", "-p", "xdist.plugin")
 

@@ -136,9 +136,9 @@ def test_a_run_shown_out_of_a_damaged_store_may_not_be_the_one_that_was_meant(
         main(["show", second.run_id], console=lost),
     ]
 
-    assert codes == [3, 3, 3]
+    assert codes == [3, 0, 3]  # an id is that of one run, whatever else is damaged
     warning = f"warning: not everything is shown: {segment} is damaged. See: pytest-mlrun verify\n"
-    assert (_text(by_name.err), _text(by_id.err)) == (warning, warning)
+    assert (_text(by_name.err), _text(by_id.err)) == (warning, "")
     assert _text(lost.err) == (
         f"error: run {second.run_id[-8:]} is not what was recorded\n"
         f"  where: {segment}\n  next:  see: pytest-mlrun verify\n"
