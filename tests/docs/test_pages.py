@@ -16,6 +16,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 # Each starts many interpreters.
 SLOW = {
     "docs/frameworks",
+    "docs/how-to/ci",
     "docs/how-to/exchange",
     "docs/how-to/retention",
     "docs/registry",

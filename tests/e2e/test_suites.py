@@ -285,6 +285,7 @@ def test_the_winner_is_judged_on_rows_that_nobody_chose_it_by(sweep: Checkout) -
     assert "REUSED" not in sweep.first[0].text
 
 
+@pytest.mark.slow
 def test_a_release_against_a_model_that_is_not_there_is_refused_with_its_name(fresh: Callable[[str], Checkout]) -> None:
     checkout = fresh("sweep_and_winner")
 
@@ -319,6 +320,7 @@ def edited(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return checkout
 
 
+@pytest.mark.slow
 def test_one_broken_question_fails_its_test_and_the_run_and_no_other_test(edited: Checkout) -> None:
     [run] = edited.runs()
 
@@ -328,6 +330,7 @@ def test_one_broken_question_fails_its_test_and_the_run_and_no_other_test(edited
     assert Counter(verdict.decision for verdict in run.gates) == {"PASS": 5, "FAIL": 1}
 
 
+@pytest.mark.slow
 def test_uncommitted_edits_are_kept_as_a_patch_new_files_included(edited: Checkout) -> None:
     [run] = edited.runs()
     [patch] = [artifact for artifact in run.artifacts if artifact.role == "patch"]
@@ -379,6 +382,7 @@ def test_replicates_stop_when_the_gate_is_decided(replicates: Checkout) -> None:
 # -- a search loop with child runs -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_search_is_a_run_and_every_trial_a_child_of_it(search: Checkout) -> None:
     runs = search.runs(experiment="demand-search")
     [parent] = [run for run in runs if run.test.endswith("::test_random_search") and run.parent_id is None]
@@ -393,6 +397,7 @@ def test_a_search_is_a_run_and_every_trial_a_child_of_it(search: Checkout) -> No
     assert parent.metrics["diverged"] == 1
 
 
+@pytest.mark.slow
 def test_a_trial_that_diverged_keeps_its_point_and_its_reason(search: Checkout) -> None:
     [trial] = [run for run in search.runs() if run.outcome == "failed"]
 
@@ -434,6 +439,7 @@ def bad_night(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return checkout
 
 
+@pytest.mark.slow
 def test_a_bad_night_alerts_once_with_every_broken_floor(bad_night: Checkout) -> None:
     [alert] = [json.loads(line) for line in (bad_night.path / "alerts.jsonl").read_text().splitlines()]
 
@@ -445,6 +451,7 @@ def test_a_bad_night_alerts_once_with_every_broken_floor(bad_night: Checkout) ->
     assert "floor val_roc_auc 0.55" in alert["reason"]
 
 
+@pytest.mark.slow
 @pytest.mark.xfail(
     strict=True, raises=AssertionError, reason="one alert for an episode of a failing gate is not built yet"
 )
@@ -515,6 +522,7 @@ def script(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
     return checkout
 
 
+@pytest.mark.slow
 def test_a_script_records_what_a_test_would_and_is_marked_unpinned(script: Checkout) -> None:
     good, _ = script.runs(experiment="tickets")
 
@@ -526,6 +534,7 @@ def test_a_script_records_what_a_test_would_and_is_marked_unpinned(script: Check
     assert {"model", "predictions", "labels"} <= roles(good).keys()
 
 
+@pytest.mark.slow
 def test_a_script_that_breaks_a_gate_exits_with_the_reason_and_leaves_its_run(script: Checkout) -> None:
     _, bad = script.runs(experiment="tickets")
 
@@ -534,6 +543,7 @@ def test_a_script_that_breaks_a_gate_exits_with_the_reason_and_leaves_its_run(sc
     assert (bad.outcome, bad.cause) == ("failed", "gate")
 
 
+@pytest.mark.slow
 def test_tests_read_what_the_script_recorded_and_train_nothing(script: Checkout) -> None:
     before = [run.run_id for run in script.runs()]
 
@@ -543,6 +553,7 @@ def test_tests_read_what_the_script_recorded_and_train_nothing(script: Checkout)
     assert [run.run_id for run in script.runs()] == before
 
 
+@pytest.mark.slow
 def test_the_program_shows_a_scripts_runs(script: Checkout) -> None:
     table, lines = script.program("runs", "--experiment", "tickets"), script.program("runs", "--json")
 

@@ -152,12 +152,23 @@ def test_every_object_that_went_has_its_rule_on_a_tombstone(logged: Logged) -> N
     old = logged.add("old", b"old model")
     digest = old.artifacts[0].digest
 
-    logged.collect(at_us=5)
+    later_us = old.ended_us + 5
+    logged.collect(at_us=later_us)
 
     (path,) = (logged.store.path / "tombstones").iterdir()
     told = json.loads(path.read_bytes())
-    assert (told["who"], told["time_us"], told["objects"]) == ("ada@laptop", 5, {digest: "expired"})
+    assert (told["who"], told["time_us"], told["objects"]) == ("ada@laptop", later_us, {digest: "expired"})
     assert Graveyard(logged.store.path).find(digest) is not None
+
+
+def test_a_tombstone_is_no_earlier_than_the_runs_it_speaks_of(logged: Logged) -> None:
+    # A collection of many runs takes a while, and a run may begin, end and expire meanwhile.
+    old = logged.add("old", b"old model")
+
+    logged.collect(at_us=5)
+
+    assert list(verify_store(logged.store)) == []
+    assert Graveyard(logged.store.path).find(old.artifacts[0].digest, since_us=old.started_us) is not None
 
 
 def test_collecting_again_does_nothing(logged: Logged) -> None:
