@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.refs import find_run
 from pytest_mlrun.cli.source import find_store, open_source
+from pytest_mlrun.records.names import BASELINES_FOLDER
 from pytest_mlrun.report.facts import name_of, show_size
 from pytest_mlrun.report.table import clean_text
 
@@ -24,6 +26,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
 
     record = find_run(args.ref, open_source(args, console), console)
     target = console.folder / args.output
+    if target.parent.name == BASELINES_FOLDER:
+        with suppress(OSError):  # writing says why
+            target.parent.mkdir(exist_ok=True)
     export_run(find_store(args, console), record.run_id, target, choice=_choice(args), also=args.artifact)
     # What is said below is read from the file: it was just verified.
     _write(open_bundle(target), args, console)

@@ -1,15 +1,17 @@
-"""Find what a gate compares with: a run of the store, and the rows behind its metrics."""
+"""Find what a gate compares with: a recorded run, and the rows behind its metrics."""
 
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 from pytest_mlrun.errors import MetricError, RunNotFoundError, StoreDamagedError
 from pytest_mlrun.recorder.evaluated import CONTEXT, Evaluations
+from pytest_mlrun.records.names import BASELINES_FOLDER
 from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.registry.refs import parse_ref
 from pytest_mlrun.rules.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -17,8 +19,17 @@ if TYPE_CHECKING:
     from pytest_mlrun.store.reader import Reader
 
 _TAG = "tag:"
-_MODEL = re.compile(r"(?P<name>[\w.-]+)(?:@[\w.-]+|/\d+)")
 _CURE = 'record one: run the baseline\'s code with pytest --mlrun, then name that run: against="NAME or id"'
+
+
+class Evidence(Protocol):
+    """Where the artifacts of a recorded run are read."""
+
+    def read_artifact(self, run: RunRecord, name: str) -> bytes:
+        """Return the verified bytes of an artifact."""
+
+    def runs(self, *, experiment: str, session_id: str) -> list[RunRecord]:
+        """Return the runs of an experiment in one session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,11 +38,11 @@ class Baseline:
 
     Attributes:
         record: The run.
-        reader: The store that it lies in.
+        reader: Where it was found.
     """
 
     record: RunRecord
-    reader: Reader
+    reader: Evidence
 
     @property
     def name(self) -> str:
@@ -68,19 +79,28 @@ class Baseline:
         return [run for run in family if run.parent_id == self.record.run_id and run.status == "finished"]
 
 
-def resolve_baseline(ref: str, reader: Reader, *, judged: str) -> Baseline:
+def resolve_baseline(ref: str, reader: Reader, *, judged: str, project_dir: Path) -> Baseline:
     """Return the baseline that a gate names; there is always one, or an error.
 
     Args:
-        ref: The end of a run's id; a run's name, which means its newest run that passed; or ``tag:key=value``, which
-            means the newest that passed of those that carry it.
+        ref: A model version, ``churn@production`` or ``churn/3``: what the registry says, from the store or from the
+            file that is committed for it; an exported file, relative to ``mlrun.toml``; the end of a run's id; a run's
+            name, which means its newest run that passed; or ``tag:key=value``, which means the newest that passed of
+            those that carry it.
         reader: The store.
         judged: Id of the run that is judged, which is no baseline of itself.
+        project_dir: Folder of ``mlrun.toml``.
 
     Raises:
         RunNotFoundError: If no run answers to it.
-        StoreDamagedError: If the newest run may be one that cannot be read.
+        RegistryError: If the registry knows the model, but no such version or alias.
+        StoreDamagedError: If the newest run may be one that cannot be read, or is not the run that was registered.
     """
+    from pytest_mlrun.recorder.model_baselines import find_committed, find_registered
+
+    other = find_committed(ref, project_dir) or find_registered(ref, reader, project_dir)
+    if other is not None:
+        return Baseline(*other)
     found = _tagged(ref, reader) if ref.startswith(_TAG) else reader.find_all(ref)
     others = [run for run in found if judged not in {run.run_id, run.parent_id}]
     by_id = len(others) == 1 and others[0].name != ref and not ref.startswith(_TAG)
@@ -100,7 +120,7 @@ def resolve_baseline(ref: str, reader: Reader, *, judged: str) -> Baseline:
     raise _missing(ref, others)
 
 
-def rows_of(run: RunRecord, metric: str, reader: Reader) -> ScoredRows | None:
+def rows_of(run: RunRecord, metric: str, reader: Evidence) -> ScoredRows | None:
     """Return the rows that a metric of a run in the store was computed on; None where it was logged by hand."""
     facts = {
         f"{key.removeprefix(CONTEXT)}_{name}": fact
@@ -130,11 +150,11 @@ def _missing(ref: str, others: list[RunRecord]) -> RunNotFoundError:
             details=(f"the newest, {last.short_id}, ended {last.outcome or last.status}",),
             next_step="name a run that passed, or one by its id",
         )
-    model = _MODEL.fullmatch(ref)
-    if model is not None:
+    named = parse_ref(ref)
+    if named is not None:
         return RunNotFoundError(
-            f"no baseline: there is no such model {model['name']!r}",
+            f"no baseline: there is no such model {named.model!r}",
             details=(f"{ref!r} names a registered model, and none is registered here",),
-            next_step='name a run: against="NAME or id", or against="tag:key=value"',
+            next_step=f"register one, or commit a run: pytest-mlrun export RUN -o {BASELINES_FOLDER}/{named}.mlrun",
         )
     return RunNotFoundError(f"no baseline: no run answers to {ref!r}", next_step=_CURE)

@@ -312,7 +312,8 @@ class Recording:
         """Return what a gate of this run compares with; see ``resolve_baseline``."""
         from pytest_mlrun.recorder.baselines import resolve_baseline
 
-        return resolve_baseline(ref, self._recorder.store.reader(), judged=self.id)
+        reader, folder = self._recorder.store.reader(), self.plan.project.root
+        return resolve_baseline(ref, reader, judged=self.id, project_dir=folder)
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

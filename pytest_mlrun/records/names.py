@@ -4,9 +4,10 @@ from __future__ import annotations
 
 STORE_FOLDER = ".pytest_mlrun"
 REGISTRY_FOLDER = "mlrun-registry"
+BASELINES_FOLDER = "mlrun-baselines"
 
 # Machine-written files that are committed: changing them is not changing the code.
-COMMITTED_FILES = ("mlrun.lock", REGISTRY_FOLDER, "mlrun-baselines", "mlrun-ledger.jsonl")
+COMMITTED_FILES = ("mlrun.lock", REGISTRY_FOLDER, BASELINES_FOLDER, "mlrun-ledger.jsonl")
 
 MAX_NAME_CHARS = 250
 

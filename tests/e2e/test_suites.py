@@ -628,9 +628,18 @@ def test_one_changed_byte_of_the_data_trains_nothing(fresh: Callable[[str], Chec
     assert {(run.cause, len(run.metrics)) for run in checkout.runs()} == {("data_snapshot", 0)}
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="comparison with a committed baseline is not built yet")
-def test_a_fresh_checkout_compares_with_the_committed_baseline(pull_request: Checkout) -> None:
-    assert pull_request.first[0].of("tests/test_regression.py") == {"PASSED": 1}
+def test_a_fresh_checkout_compares_with_the_committed_baseline(fresh: Callable[[str], Checkout]) -> None:
+    checkout = fresh("fresh_checkout")
+    checkout.pytest("--mlrun", "tests/test_regression.py")
+    (run,) = checkout.runs()
+    exported = checkout.run("pytest-mlrun", "export", run.run_id, "-o", "mlrun-baselines/spam@production.mlrun")
+    checkout.commit()
+    shutil.rmtree(checkout.path / ".pytest_mlrun")
+
+    answer = checkout.pytest("--mlrun", "tests/test_regression.py")
+
+    assert exported.code == 0
+    assert answer.outcomes == {"passed": 1}
 
 
 def test_a_fresh_checkout_without_its_baseline_is_red_and_says_which(pull_request: Checkout) -> None:

@@ -305,3 +305,97 @@ def test_a_procedure_is_compared_over_the_seeds_of_both(pytester: pytest.Pyteste
     result.stdout.fnmatch_lines(["E*3 new against 10 stored seeds, rows and seeds, n=2,000 (*"])
     verdict = next(found for found in stored_runs() if found.gates).gates[0]
     assert (verdict.decision, verdict.claim) == ("FAIL", "this procedure")
+
+
+# -- models and committed files ----------------------------------------------------------------------------------------
+
+KEPT = """
+    from sklearn.dummy import DummyClassifier
+    mlrun.log_model(DummyClassifier().fit([[0.0], [1.0]], [0, 1]))
+"""
+MODEL_GATE = 'mlrun.assert_no_regression("val_log_loss", against="churn@production", margin=0.01)'
+
+
+@pytest.fixture
+def in_production(pytester: pytest.Pytester) -> pytest.Pytester:
+    """A checkout whose baseline is ``churn@production``, in the registry and in the store."""
+    pytester.makeconftest("")
+    pytester.path.joinpath("mlrun.toml").touch()
+    pytester.path.joinpath(".gitignore").write_text(".pytest_mlrun/\n__pycache__/\n.pytest_cache/\n")
+    pytester.makepyfile(test_it=BASE.rstrip() + KEPT)
+    origin = pytester.path.parent / f"{pytester.path.name}-origin"
+    for command in (
+        ["git", "init", "-q", "--bare", str(origin)],
+        ["git", "init", "-q"],
+        ["git", "config", "user.name", "Ada"],
+        ["git", "config", "user.email", "ada@example.org"],
+        ["git", "remote", "add", "origin", str(origin)],
+        ["git", "add", "."],
+        ["git", "commit", "-qm", "Train"],
+    ):
+        assert pytester.run(*command).ret == 0
+    assert pytester.runpytest("--mlrun").ret == 0
+    for command in (
+        ["pytest-mlrun", "register", "test_base", "--name", "churn"],
+        ["git", "push", "-q", "origin", "HEAD:main", "refs/mlrun/*:refs/mlrun/*"],
+        ["pytest-mlrun", "promote", "churn/1", "production", "--note", "first"],
+    ):
+        assert pytester.run(*command).ret == 0
+    return pytester
+
+
+def judge(pytester: pytest.Pytester, noise: float, gate: str = MODEL_GATE) -> pytest.RunResult:
+    pytester.makepyfile(test_new=f"from model import evaluate\n\ndef test_new(mlrun):\n    {body(gate, noise=noise)}\n")
+    return pytester.runpytest("--mlrun", "test_new.py")
+
+
+def test_a_model_in_production_is_the_baseline_that_the_registry_names(in_production: pytest.Pytester) -> None:
+    judge(in_production, 0.0).assert_outcomes(passed=1)
+
+    judge(in_production, 1.0).assert_outcomes(failed=1)
+
+
+def test_a_fresh_checkout_compares_with_the_file_that_is_committed(in_production: pytest.Pytester) -> None:
+    file = in_production.path / "mlrun-baselines" / "churn@production.mlrun"
+    assert in_production.run("pytest-mlrun", "export", "churn@production", "-o", str(file)).ret == 0
+    in_production.path.joinpath(".pytest_mlrun").rename(in_production.path / "elsewhere")
+
+    judge(in_production, 0.0).assert_outcomes(passed=1)
+
+    judge(in_production, 1.0).assert_outcomes(failed=1)
+    named = MODEL_GATE.replace("churn@production", "mlrun-baselines/churn@production.mlrun")
+    judge(in_production, 0.0, named).assert_outcomes(passed=1)
+
+
+def test_deleting_the_committed_baseline_turns_the_job_red(in_production: pytest.Pytester) -> None:
+    in_production.path.joinpath(".pytest_mlrun").rename(in_production.path / "elsewhere")
+
+    result = judge(in_production, 0.0)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E*RunNotFoundError: no baseline: churn@production is run *, which is not in this store",
+            "E*next:  commit it where its store is: pytest-mlrun export churn@production -o mlrun-baselines/*",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*pytest_mlrun/*.py*")
+
+
+def test_a_committed_baseline_of_another_run_is_refused(in_production: pytest.Pytester) -> None:
+    assert judge(in_production, 1.0, "pass").ret == 0
+    file = in_production.path / "mlrun-baselines" / "churn@production.mlrun"
+    assert in_production.run("pytest-mlrun", "export", "test_new", "-o", str(file)).ret == 0
+    in_production.path.joinpath(".pytest_mlrun").rename(in_production.path / "elsewhere")
+
+    result = judge(in_production, 0.0)
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*the baseline of churn@production is not the run that was registered"])
+
+
+def test_an_alias_that_nobody_holds_is_said(in_production: pytest.Pytester) -> None:
+    result = judge(in_production, 0.0, MODEL_GATE.replace("@production", "@staging"))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["E*no version of 'churn' is 'staging'*", "E*aliases: production = churn/1"])
