@@ -258,6 +258,7 @@ class Recording:
                     f"data.{name}.source": snapshot.source,
                     f"data.{name}.files": len(snapshot.manifest.files),
                     f"data.{name}.bytes": snapshot.manifest.size_bytes,
+                    **({f"data.{name}.kept": "copy"} if keep else {}),
                 }
             )
             self.snapshots[name] = snapshot

@@ -85,6 +85,8 @@ def test_every_file_is_one_object_and_the_run_names_the_listing(
     for run in stored_runs():
         roles = {artifact.name: artifact.role for artifact in run.artifacts if artifact.name.startswith("data/")}
         assert roles == {"data/rows.json": "snapshot", "data/images.json": "snapshot"}
+        # What a policy that requires data_kept asks for.
+        assert (run.context["data.rows.kept"], run.context["data.images.kept"]) == ('"copy"', '"copy"')
     assert list(verify_store(Store.open(project / ".pytest_mlrun"))) == []
 
 
@@ -111,6 +113,7 @@ def test_data_by_reference_is_not_copied(pytester: pytest.Pytester, project: Pat
     assert set(FILES.values()).isdisjoint(objects_of(project))
     roles = {artifact.role for run in stored_runs() for artifact in run.artifacts if artifact.name.startswith("data/")}
     assert roles == {"manifest"}
+    assert not any(key.endswith(".kept") for run in stored_runs() for key in run.context)
 
 
 def test_gc_keeps_the_files_of_a_run_that_it_keeps(pytester: pytest.Pytester, project: Path) -> None:
