@@ -24,6 +24,7 @@ _MOST_TRIES: Final = 100
 
 _Key = tuple[int, int, int, bool]
 _Opened = tuple[_Key, Segment, Sequence[Damage]]
+_Found = tuple[Segment | None, Sequence[Damage]]
 
 _KEPT: Final = "a log with unreadable bytes was kept when it was sealed"
 _CHECKSUM: Final = "the segment's checksum does not hold"
@@ -71,13 +72,22 @@ class Viewer:
         Raises:
             StoreError: The store changed faster than it could be listed.
         """
+        # Runs move from live/ to seg/: listed the other way round, a log sealed in between would be in neither.
+        logs = list_logs(self._root)
+        seen: dict[str, _Found] = {}
+        live: dict[str, View | None] = {}
         for _ in range(_MOST_TRIES):
-            try:
-                view = self._try()
-            except FileNotFoundError:
-                continue  # sealed or compacted between listing and opening
-            if view is not None:
-                return view
+            # A directory listing is no snapshot: a compaction may swap files while it is read. What was opened stays
+            # readable when its file is gone, so only what is new has to be looked at, until nothing is.
+            new = [name for name in list_segments(self._root) if name not in seen]
+            doubtful = list_set_aside(self._root) if new else frozenset()
+            seen |= {name: self._open(name, kept=name in doubtful) for name in new}
+            replaced = {name for segment, _ in seen.values() if segment is not None for name in segment.facts.replaces}
+            unread = [] if new else [log for log in logs if log not in live and f"log:{log}" not in replaced]
+            live |= self._read_live(unread)
+            if not new and None not in [live[log] for log in unread]:
+                self._opened = {name: entry for name, entry in self._opened.items() if name in seen}
+                return self._assemble(seen, {log: view for log, view in live.items() if f"log:{log}" not in replaced})
         raise StoreError(
             "the run store changes faster than it can be read",
             where=str(self._root),
@@ -92,27 +102,34 @@ class Viewer:
         """
         self._condemned.add(self._opened.pop(segment_id)[0])
 
-    def _try(self) -> View | None:
-        # Runs move from live/ to seg/: listed the other way round, a log sealed in between would be in neither.
-        logs = list_logs(self._root)
-        names = list_segments(self._root)
+    def _assemble(self, seen: Mapping[str, _Found], live: Mapping[str, View | None]) -> View:
         kept = list_damaged(self._root)
         view = View(damaged=[Damage(str(LogFiles(self._root, log).damaged), _KEPT) for log in kept])
         view.damaged += list_quarantined(self._root)
-        doubtful = list_set_aside(self._root)
-        segments = [segment for name in names if (segment := self._open(name, view, kept=name in doubtful)) is not None]
+        view.damaged += [damage for _, damages in seen.values() for damage in damages]
+        segments = [segment for segment, _ in seen.values() if segment is not None]
         replaced = {name for segment in segments for name in segment.facts.replaces}
         view.segments = [segment for segment in segments if segment.id not in replaced]
-        live = [log for log in logs if f"log:{log}" not in replaced]
-        boot = find_boot_id() if live else ""
-        for log in live:
-            self._add_live(LogFiles(self._root, log), view, boot=boot)
-        # A directory listing is no snapshot: a compaction may have swapped files while it was read.
-        if list_segments(self._root) != names:
-            return None
-        self._opened = {name: entry for name, entry in self._opened.items() if name in set(names)}
+        for one in live.values():
+            if one is not None:
+                view.segments += one.segments
+                view.live_series |= one.live_series
+                view.damaged += one.damaged
         self._add_events(view)
         return view
+
+    def _read_live(self, logs: Sequence[str]) -> dict[str, View | None]:
+        boot = find_boot_id() if logs else ""
+        found: dict[str, View | None] = {}
+        for log in logs:
+            view = View()
+            try:
+                self._add_live(LogFiles(self._root, log), view, boot=boot)
+            except FileNotFoundError:
+                found[log] = None  # sealed meanwhile: its segment is in the next listing
+            else:
+                found[log] = view
+        return found
 
     def _add_events(self, view: View) -> None:
         events, damaged = read_annotations(self._root, known=self._events)
@@ -121,19 +138,19 @@ class Viewer:
             self._events, self._overlay = events, Overlay(events.values())
         view.overlay = self._overlay
 
-    def _open(self, name: str, view: View, *, kept: bool) -> Segment | None:
+    def _open(self, name: str, *, kept: bool) -> _Found:
         path = self._root / "seg" / f"{name}.arrow"
-        about = path.stat()
-        key = (about.st_ino, about.st_mtime_ns, about.st_size, kept)
-        known = self._opened.get(name)
-        if known is None or known[0] != key:
-            try:
+        try:
+            about = path.stat()
+            key = (about.st_ino, about.st_mtime_ns, about.st_size, kept)
+            known = self._opened.get(name)
+            if known is None or known[0] != key:
                 known = self._opened[name] = (key, *self._open_checked(path, key))
-            except ValueError as error:
-                view.damaged.append(Damage(str(path), f"the segment cannot be opened: {error}"))
-                return None
-        view.damaged += known[2]
-        return known[1]
+        except FileNotFoundError:
+            return None, ()  # compacted between listing and opening: what replaced it is in the next listing
+        except ValueError as error:
+            return None, (Damage(str(path), f"the segment cannot be opened: {error}"),)
+        return known[1], known[2]
 
     def _open_checked(self, path: Path, key: _Key) -> tuple[Segment, Sequence[Damage]]:
         *_, kept = key

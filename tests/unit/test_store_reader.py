@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import subprocess
 import sys
@@ -18,6 +19,7 @@ from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.records.run import RunEnd, RunRecord, RunStart
 from pytest_mlrun.store.checksum import stamp, with_blank
 from pytest_mlrun.store.digest import compute_run_digest
+from pytest_mlrun.store.files import read_bytes
 from pytest_mlrun.store.flat import TABLES
 from pytest_mlrun.store.layout import list_segments
 from pytest_mlrun.store.reader import Reader
@@ -503,11 +505,30 @@ def test_a_segment_compacted_while_a_view_is_taken_is_seen_once(
 
 def test_a_store_that_never_rests_is_an_error_not_a_loop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = store_of(tmp_path)
-    counter = iter(range(10_000))
-    monkeypatch.setattr("pytest_mlrun.store.view.list_segments", lambda _: [] if next(counter) % 2 else ["gone"])
+    counter = itertools.count()
+    monkeypatch.setattr("pytest_mlrun.store.view.list_segments", lambda _: [f"gone-{next(counter)}"])
 
     with pytest.raises(StoreError, match="the run store changes faster than it can be read"):
         store.reader().runs()
+
+
+def test_a_reader_waits_for_no_moment_in_which_nobody_seals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = store_of(tmp_path)
+    writer = store.writer(session_id="session")
+    log_run(writer, 0)
+    numbers = itertools.count(1)
+
+    def seal_another(path: Path) -> bytes:
+        number = next(numbers)
+        write_segment(store.path / "seg" / f"segment-{number}.arrow", [make_run(number)], replaces=(), series=())
+        return read_bytes(path)
+
+    monkeypatch.setattr("pytest_mlrun.store.view.read_bytes", seal_another)
+
+    seen = names(store.reader().runs())
+    writer.close()
+
+    assert seen == ["run-0"]  # what is sealed later belongs to the next view
 
 
 def test_a_log_of_another_boot_shows_a_question_mark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
