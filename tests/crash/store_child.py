@@ -25,11 +25,13 @@ from typing import NoReturn
 
 from pytest_mlrun.errors import MlrunError, RunClosedError
 from pytest_mlrun.records.run import RunEnd, RunStart
+from pytest_mlrun.store.bundle import open_bundle
 from pytest_mlrun.store.files import Steps
 from pytest_mlrun.store.layout import LogFiles
 from pytest_mlrun.store.locks import try_lock
 from pytest_mlrun.store.reader import Reader
 from pytest_mlrun.store.store import Store
+from tests.crash.store_jobs import DIED, collect_a_year_later
 
 Job = dict[str, str | int]
 
@@ -39,16 +41,19 @@ GROWTH_POINTS = 2100
 
 
 class Deadly(Steps):
-    """Write down every step reached, and end the process at one of them."""
+    """Write down every step reached, and end the process at one of them: by a signal, or by leaving at once."""
 
-    def __init__(self, trace: Path, last: int) -> None:
+    def __init__(self, trace: Path, last: int, *, how: str) -> None:
+        self._how = how
         self._trace = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._left = last
 
     def reach(self, step: str) -> None:
         os.write(self._trace, f"{step}\n".encode())
         self._left -= 1
-        if self._left == 0:
+        if self._left == 0 and self._how == "exit":
+            os._exit(DIED)
+        elif self._left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
 
@@ -68,7 +73,11 @@ def run_id(job: Job, number: int) -> str:
 
 
 def _open(job: Job) -> Store:
-    return Store.open(Path(str(job["store"])), create=True, steps=Deadly(Path(str(job["trace"])), int(job["last"])))
+    return Store.open(Path(str(job["store"])), create=True, steps=_deadly(job))
+
+
+def _deadly(job: Job) -> Deadly:
+    return Deadly(Path(str(job["trace"])), int(job["last"]), how=str(job.get("how", "kill")))
 
 
 def work(job: Job) -> None:
@@ -103,6 +112,16 @@ def recover(job: Job) -> None:
 def union(job: Job) -> None:
     """Merge another store into this one."""
     _open(job).merge(Store.open(Path(str(job["other"]))))
+
+
+def take(job: Job) -> None:
+    """Take the run of a bundle into the store."""
+    _open(job).take_bundle(open_bundle(Path(str(job["other"]))))
+
+
+def collect(job: Job) -> None:
+    """Delete what nobody pins, as if it were a year later."""
+    collect_a_year_later(Path(str(job["store"])), steps=_deadly(job))
 
 
 def compact(job: Job) -> None:
@@ -292,6 +311,8 @@ VERBS: dict[str, Callable[[Job], None]] = {
     "seal": work,
     "recover": recover,
     "union": union,
+    "import": take,
+    "gc": collect,
     "compact": compact,
     "quarantine": quarantine,
     "heal": heal,
