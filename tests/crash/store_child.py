@@ -6,6 +6,7 @@ every kill would take minutes; a fork of this one takes milliseconds.
 
 from __future__ import annotations
 
+import errno
 import gc
 import itertools
 import json
@@ -24,7 +25,9 @@ from pathlib import Path
 from typing import NoReturn
 
 from pytest_mlrun.errors import MlrunError, RunClosedError
-from pytest_mlrun.records.run import RunEnd, RunStart
+from pytest_mlrun.records.identity import now_us
+from pytest_mlrun.records.run import Artifact, RunEnd, RunStart
+from pytest_mlrun.records.verdict import Verdict
 from pytest_mlrun.store.bundle import open_bundle
 from pytest_mlrun.store.files import Steps
 from pytest_mlrun.store.layout import LogFiles
@@ -41,20 +44,35 @@ GROWTH_POINTS = 2100
 
 
 class Deadly(Steps):
-    """Write down every step reached, and end the process at one of them: by a signal, or by leaving at once."""
+    """Write down every step reached, and end the process at one of them: by a signal, or by leaving at once.
 
-    def __init__(self, trace: Path, last: int, *, how: str) -> None:
+    Where asked, it writes down which functions of the package were at work as well.
+    """
+
+    def __init__(self, trace: Path, last: int, *, how: str, sites: bool) -> None:
+        self._sites = sites
         self._how = how
         self._trace = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._left = last
 
     def reach(self, step: str) -> None:
-        os.write(self._trace, f"{step}\n".encode())
+        told = "\t".join([step, *name_callers()]) if self._sites else step
+        os.write(self._trace, f"{told}\n".encode())
         self._left -= 1
         if self._left == 0 and self._how == "exit":
             os._exit(DIED)
         elif self._left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
+
+
+def name_callers() -> Iterator[str]:
+    """Yield ``file:function`` of all that is at work in the package."""
+    frame = sys._getframe(1)
+    while frame.f_back is not None:
+        frame = frame.f_back
+        path = Path(frame.f_code.co_filename)
+        if path.parent.name == "store":
+            yield f"{path.name}:{frame.f_code.co_qualname}"
 
 
 class Acks:
@@ -77,7 +95,9 @@ def _open(job: Job) -> Store:
 
 
 def _deadly(job: Job) -> Deadly:
-    return Deadly(Path(str(job["trace"])), int(job["last"]), how=str(job.get("how", "kill")))
+    return Deadly(
+        Path(str(job["trace"])), int(job["last"]), how=str(job.get("how", "kill")), sites=bool(job.get("sites", 0))
+    )
 
 
 def work(job: Job) -> None:
@@ -102,6 +122,38 @@ def work(job: Job) -> None:
         writer.seal()
     else:
         writer.close()
+
+
+def everything(job: Job) -> None:
+    """Record a run that has an event of every kind, and seal it."""
+    acks = Acks(Path(str(job["acks"])))
+    store = _open(job)
+    writer = store.writer(session_id="s")
+    run = run_id(job, 1)
+    writer.start(RunStart(run, "s", "crash", "run-1", "test_crash.py::test"))
+    acks.write("start", run)
+    writer.params(run, {"depth": "3"})
+    acks.write("param", run, "depth", "3")
+    writer.tags(run, {"team": "a"})
+    writer.context(run, {"host.name": '"here"'})
+    for name, content in (("lost", "a checkpoint"), ("model", f"model {job.get('nonce', 1)}"), ("shared", "shared")):
+        staged = store.objects.stage_bytes(content.encode())
+        writer.hold(staged.digest, role="model")
+        writer.artifact(run, Artifact(name, staged.digest, staged.size_bytes, time_us=now_us()))
+        store.objects.publish(staged)
+        acks.write("artifact", run, name, content) if name != "lost" else writer.drop(run, name)
+    loss = writer.channel(run, "loss")
+    for step in range(GROWTH_POINTS):
+        writer.append(loss, step / 7, step)
+        acks.write("point", run, "loss", step, step / 7)
+    writer.gate(run, Verdict("floor", "loss", "PASS", calibrated=False, estimate=0.5))
+    acks.write("finish", run, writer.finish(run, ENDED).digest)
+    writer.seal()
+
+
+def annotate(job: Job) -> None:
+    """Say something about a run later."""
+    _open(job).annotate(run_id(job, 1), tags={"later": "yes"}, note="looked at", who="ada")
 
 
 def recover(job: Job) -> None:
@@ -130,8 +182,14 @@ def compact(job: Job) -> None:
 
 
 def quarantine(job: Job) -> None:
-    """Put damaged files aside."""
+    """Put damaged files aside; on a disk without hard links, if so asked."""
+    if job.get("no_links"):
+        os.link = _refuse_links
     _open(job).quarantine()
+
+
+def _refuse_links(*_: object, **__: object) -> NoReturn:
+    raise OSError(errno.EPERM, os.strerror(errno.EPERM))
 
 
 def heal(job: Job) -> None:
@@ -306,6 +364,8 @@ def survivor(job: Job) -> None:
 
 
 VERBS: dict[str, Callable[[Job], None]] = {
+    "everything": everything,
+    "annotate": annotate,
     "work": work,
     "finish": work,
     "seal": work,

@@ -88,6 +88,8 @@ def check_acks(folder: Path, runs: list[RunRecord]) -> None:
             assert run.metrics[str(facts[0])] == facts[1]
         elif kind == "finish":
             assert (run.status, run.digest) == ("finished", facts[0])
+        elif kind == "artifact":
+            assert reader.read_artifact(run, str(facts[0])) == str(facts[1]).encode()
         elif kind == "point":
             points.setdefault((str(run_id), str(facts[0])), []).append((int(str(facts[1])), float(str(facts[2]))))
     for (run_id, name), expected in points.items():
