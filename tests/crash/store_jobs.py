@@ -25,6 +25,8 @@ from pytest_mlrun.store.verify import verify_store
 KILLED = [-9]
 DIED = 9
 """How a process ends that leaves at once."""
+REFUSED = 10
+"""How a process ends that was told, in our words, that the store cannot be written."""
 Server = Callable[..., list[int]]
 
 _ROOT = Path(__file__).parents[2]
