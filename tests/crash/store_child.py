@@ -282,9 +282,11 @@ def _child(job: Job) -> NoReturn:
         VERBS[str(job["verb"])](job)
         code = 0
     except StoreWriteError as error:
-        code = REFUSED if job.get("fail_at") and error.headline == str(job["headline"]) and error.where else 1
+        if not job.get("fail_at") or error.headline != str(job["headline"]) or not error.where:
+            raise
+        code = REFUSED
     finally:
-        if code:
+        if code == 1:
             traceback.print_exc()
         os._exit(code)
 

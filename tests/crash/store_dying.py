@@ -101,6 +101,7 @@ def break_disk(job: Job) -> None:
             if writes(*args, **kwargs):
                 now = next(left)
                 if now == 1 or (lasts and now < 1):
+                    os.close(os.open(f"{job['trace']}.refused", os.O_CREAT | os.O_WRONLY))
                     raise OSError(code, os.strerror(code))
             return call(*args, **kwargs)
 
