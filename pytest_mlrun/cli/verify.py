@@ -189,6 +189,10 @@ def write_findings(findings: Iterable[Finding], names: Mapping[str, str], *, sto
     console.write("  next:  restore the files above from a copy of the store; all other runs stay readable")
     if any(Path(finding.path).parent.parent.name == "damaged" for finding in found):
         console.write("         whole copies of files put aside belong in seg/ or pts/; then empty damaged/")
+        console.write("         if a merge brought their runs since, merge that copy of the store instead")
+    if any(finding.kind == "twice" for finding in found):
+        console.write("         a run is twice where a file was put back after a merge had brought its runs:")
+        console.write("         take that file away again, and merge the copy: pytest-mlrun merge COPY")
 
 
 def _can_be_put_aside(finding: Finding) -> bool:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Protocol
 
-from pytest_mlrun.errors import MlrunError
+from pytest_mlrun.errors import ArtifactError, MlrunError, StoreDamagedError
 from pytest_mlrun.records.run import Artifact, RunRecord
 from pytest_mlrun.store.absent import list_absent, mark_absent
 from pytest_mlrun.store.collected import Collected, read_collected
@@ -58,7 +58,7 @@ class ObjectCopier:
         self._root = root
         self._source = source
         self._steps = steps
-        self._objects = Objects(root)
+        self._objects = Objects(root, steps=steps)
         self._here = read_collected(root)
         self._there = source.collected()
         self._left_out = source.left_out() | list_absent(root)
@@ -106,7 +106,8 @@ class ObjectCopier:
             return True
         if digest in self._unread:
             return False
-        staged = self._source.stage(digest, self._objects)
+        # What a killed collection took aside here, and never decided about, is as good as what is there.
+        staged = self._source.stage(digest, self._objects) or stage_from(self._root, digest, self._objects)
         if staged is not None:
             self._objects.publish(staged)
             self._steps.reach("merge.object")
@@ -127,6 +128,37 @@ class ObjectCopier:
                 yield from list_kept_files(self._objects.read(artifact.digest))
             except MlrunError:
                 return  # what cannot be read names nothing
+
+
+def stage_from(root: Path, digest: str, objects: Objects) -> Staged | None:
+    """Copy an object of a store aside.
+
+    Args:
+        root: Folder of the store that has it; a collection may be at work there.
+        digest: ``sha256:<hex>``, or whatever a record says.
+        objects: Where it is to go.
+
+    Returns:
+        The copy; None if there is no such object, or it is not what its digest says.
+
+    Raises:
+        StoreWriteError: The operating system refused.
+    """
+    there = Objects(root)
+    try:
+        path, taken = there.path(digest), there.path_aside(digest)
+    except StoreDamagedError:
+        return None
+    # A collection takes an object aside before it decides, and may bring it back at any moment.
+    for place in (path, taken, path):
+        try:
+            staged = objects.stage_file(place)
+        except ArtifactError:
+            continue
+        if staged.digest == digest:
+            return staged
+        objects.discard(staged)
+    return None
 
 
 def list_kept_files(listing: bytes) -> list[str]:

@@ -8,13 +8,14 @@ from heapq import merge
 from pathlib import Path
 from typing import Final
 
-from pytest_mlrun.errors import ArtifactError, StoreDamagedError, StoreError, StoreFormatError
+from pytest_mlrun.errors import StoreError, StoreFormatError
 from pytest_mlrun.records.annotation import Annotation
 from pytest_mlrun.records.run import RECORD_VERSION, RunRecord
 from pytest_mlrun.store.absent import list_absent
 from pytest_mlrun.store.annotations import read_annotations
 from pytest_mlrun.store.collected import Collected, read_collected
 from pytest_mlrun.store.columns import check_bounds
+from pytest_mlrun.store.merge_objects import stage_from
 from pytest_mlrun.store.merge_offer import Group, Head, Lost, Rows
 from pytest_mlrun.store.objects import Objects, Staged
 from pytest_mlrun.store.points import Series
@@ -139,14 +140,7 @@ class StoreSource:
 
     def stage(self, digest: str, objects: Objects) -> Staged | None:
         """Copy an object aside, or None if it is not there or not what its digest says."""
-        try:
-            staged = objects.stage_file(Objects(self.root).path(digest))
-        except (ArtifactError, StoreDamagedError):
-            return None
-        if staged.digest == digest:
-            return staged
-        objects.discard(staged)
-        return None
+        return stage_from(self.root, digest, objects)
 
     def annotations(self) -> Mapping[str, Annotation]:
         """Return what was said about runs later, by id; damaged events are named by ``damaged``."""

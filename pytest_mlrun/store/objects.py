@@ -15,7 +15,7 @@ from typing import BinaryIO, Final
 from pytest_mlrun.errors import ArtifactError, StoreDamagedError, StoreError
 from pytest_mlrun.records.identity import new_id
 from pytest_mlrun.store.copying import copy_content, unreadable_source
-from pytest_mlrun.store.files import sync_folder, writing
+from pytest_mlrun.store.files import Steps, sync_folder, writing
 
 _DIGEST: Final = re.compile(r"sha256:([0-9a-f]{2})([0-9a-f]{62})")
 
@@ -45,10 +45,12 @@ class Objects:
 
     Args:
         store: The store's folder.
+        steps: Named instants.
     """
 
-    def __init__(self, store: Path) -> None:
+    def __init__(self, store: Path, *, steps: Steps | None = None) -> None:
         self._store = store
+        self._steps = steps or Steps()
         self._folder = store / "objects"
         self._temporary = store / "tmp"
 
@@ -138,7 +140,9 @@ class Objects:
         temporary = staged.temporary or self._copy(io.BytesIO(staged.content))[2]
         with writing(target):
             self._make_folder(target.parent)
+            self._steps.reach("object.before-rename")
             temporary.replace(target)
+            self._steps.reach("object.after-rename")
             if durable:
                 sync_folder(target.parent)
 

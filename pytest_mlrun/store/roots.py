@@ -69,6 +69,7 @@ class RootReader:
             StoreFormatError: Something is of a newer version.
             StoreError: A log may belong to a living process of another machine, or a role is not known.
         """
+        self._refuse_put_aside()
         view = self._viewer.look()
         for damage in view.damaged:
             raise StoreDamagedError(
@@ -93,6 +94,18 @@ class RootReader:
         fates = self._decide(runs, live)
         seen_us = max((last_wanted_us(run, artifact) for run in runs for artifact in run.artifacts), default=0)
         return Roots(self._name_objects(runs, fates, held), fates.runs, seen_us)
+
+    def _refuse_put_aside(self) -> None:
+        # Whatever lies there, known to this version or not: its runs may be the only ones that name an object.
+        for path in sorted((self._root / "damaged").rglob("*")):
+            if path.is_file() and path.suffix != ".json":
+                raise StoreDamagedError(
+                    "gc stopped: a file that was put aside may name any object",
+                    details=("its runs cannot be asked what they need", _STOPPED),
+                    where=str(path),
+                    next_step="put a whole copy of it back where it was; then, or to give up what only it holds,"
+                    " move it out of the store, and run gc again",
+                )
 
     def _read_held(self) -> Iterator[str]:
         boot = find_boot_id()

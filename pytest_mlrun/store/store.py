@@ -63,7 +63,7 @@ class Store:
         """The content-addressed files: artifacts, kept snapshots."""
         from pytest_mlrun.store.objects import Objects
 
-        return Objects(self.path)
+        return Objects(self.path, steps=self._steps)
 
     def writer(self, *, session_id: str) -> LogWriter:
         """Open this process's log.

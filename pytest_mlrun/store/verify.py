@@ -25,7 +25,7 @@ from pytest_mlrun.store.store import Store
 from pytest_mlrun.store.tombstones import Graveyard, last_wanted_us
 from pytest_mlrun.store.view import View, Viewer
 
-FindingKind = Literal["segment", "run", "series", "object", "log", "columns", "annotation", "tombstone"]
+FindingKind = Literal["segment", "run", "series", "object", "log", "columns", "annotation", "tombstone", "twice"]
 _BROKEN: Final = (ValueError, TypeError, KeyError, pa.ArrowException)
 
 
@@ -72,6 +72,7 @@ def _verify(store: Store) -> Iterator[Finding]:
     yield from _verify_opened(store.path, view)
     graveyard = Graveyard(store.path)
     wanted: dict[str, list[str]] = {}
+    places: dict[str, Path] = {}
     for segment in view.segments:
         path = _path_of(store.path, segment)
         try:
@@ -79,6 +80,7 @@ def _verify(store: Store) -> Iterator[Finding]:
         except _BROKEN as error:
             yield Finding("segment", str(path), (), f"{segment.rows} runs are not readable: {_first_line(error)}")
             continue
+        yield from _verify_once(path, records, places)
         yield from _verify_runs(path, records)
         yield from _verify_columns(path, segment, records)
         yield from _verify_series(store.path, path, segment, records)
@@ -165,6 +167,15 @@ def _verify_logs(root: Path) -> Iterator[Finding]:
         yield Finding(
             "log", str(LogFiles(root, log).damaged), (), "a log with unreadable bytes was kept when it was sealed"
         )
+
+
+def _verify_once(path: Path, records: list[RunRecord], places: dict[str, Path]) -> Iterator[Finding]:
+    for record in records:
+        other = places.setdefault(record.run_id, path)
+        if other != path:
+            yield Finding(
+                "twice", str(path), (record.run_id,), f"run {record.short_id} is there twice: also in {other.name}"
+            )
 
 
 def _verify_runs(path: Path, records: list[RunRecord]) -> Iterator[Finding]:

@@ -18,7 +18,6 @@ from tests.crash.store_jobs import (
     check_acks,
     check_recovered,
     copy_folder,
-    read_acks,
     read_trace,
     steps_worth_a_kill,
 )
@@ -175,37 +174,3 @@ def test_a_kill_at_any_step_of_quarantine_keeps_all_that_was_readable_and_the_da
     assert len(readable) > 20
     assert "lost" in readable.values()
     assert {"quarantine.before-link", "quarantine.after-link", "install.seg.after-rename"} <= set(trace)
-
-
-def run_crowd(server: Server, folder: Path, *, count: int, runs: int, kills: int = 0, seed: int = 0) -> int:
-    codes = server("crowd", folder, count=count, runs=runs, kills=kills, seed=seed, stop=str(folder / "stop"))
-    assert set(codes) <= ({0, -9} if kills else {0})
-    finished = len(read_acks(folder))
-    check_healed(server, folder)
-    return finished
-
-
-def test_writers_compactors_and_a_reader_beside_each_other_lose_and_double_nothing(
-    server: Server, tmp_path: Path
-) -> None:
-    assert run_crowd(server, tmp_path, count=3, runs=20) == 60
-    assert len(Reader(tmp_path / "store").runs()) == 60
-
-
-@pytest.mark.slow
-def test_eight_writers_of_two_hundred_runs_beside_compactors_and_a_reader_lose_and_double_nothing(
-    server: Server, tmp_path: Path
-) -> None:
-    assert run_crowd(server, tmp_path, count=8, runs=200) == 1600
-    assert len(Reader(tmp_path / "store").runs()) == 1600
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("seed", [1, 2, 3])
-def test_kills_at_random_among_writers_and_compactors_lose_and_double_nothing(
-    server: Server, tmp_path: Path, seed: int
-) -> None:
-    finished = run_crowd(server, tmp_path, count=8, runs=200, kills=25, seed=seed)
-
-    # A run whose process died is there too: without its end, or between its end and the word of it.
-    assert 1600 <= finished <= len(Reader(tmp_path / "store").runs()) <= finished + 25

@@ -5,7 +5,8 @@ from __future__ import annotations
 import io
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,13 +15,16 @@ import pytest
 from pytest_mlrun.cli import main
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.errors import StoreDamagedError
-from pytest_mlrun.records.run import Artifact, RunEnd, RunStart
+from pytest_mlrun.records.identity import now_us
+from pytest_mlrun.records.retention import Fate, Fates
+from pytest_mlrun.records.run import Artifact, RunEnd, RunRecord, RunStart
 from pytest_mlrun.records.verdict import Verdict
+from pytest_mlrun.store.collection import collect
 from pytest_mlrun.store.layout import LogFiles
 from pytest_mlrun.store.reader import Reader
 from pytest_mlrun.store.store import Store
 
-SEALED = ("mlrun.json", "seg/*.arrow", "pts/*.arrow", "objects/*/*", "annotations/*.json")
+SEALED = ("mlrun.json", "seg/*.arrow", "pts/*.arrow", "objects/*/*", "annotations/*.json", "tombstones/*.json")
 
 
 def record_runs(store: Store, *, unfinished: bool) -> LogFiles:
@@ -136,11 +140,17 @@ def flips(path: Path, *, every: int) -> Iterator[int]:
     path.write_bytes(whole)
 
 
+def keep_all(runs: Sequence[RunRecord], _: AbstractSet[str]) -> Fates:
+    return Fates({run.run_id: Fate("kept", kept=True) for run in runs})
+
+
 def check_sealed(folder: Path, pattern: str, *, every: int, show: bool = True) -> int:
     store = Store.open(folder / "store", create=True)
     record_runs(store, unfinished=False)
     store.recover()
     store.annotate(RUN_IDS[0], tags={"checked": "yes"}, note="looked at", who="Ada")
+    store.objects.put_bytes(b"nobody's")
+    collect(store.path, keep_all, who="Ada", now_us=now_us(), delete=True)
     truth = ask(store.path, show=show)
     assert (truth.verified, truth.listed, len(truth.runs)) == (0, 0, 2)
     (path,) = store.path.glob(pattern)

@@ -176,6 +176,7 @@ def test_a_damaged_segment_is_put_aside_when_a_person_asks_for_it(
         "1 finding, 1 run touched\n"
         "  next:  restore the files above from a copy of the store; all other runs stay readable\n"
         "         whole copies of files put aside belong in seg/ or pts/; then empty damaged/\n"
+        "         if a merge brought their runs since, merge that copy of the store instead\n"
     )
     assert [json.loads(line)["name"] for line in _text(listed.out).splitlines()] == ["kept"]
 

@@ -405,6 +405,12 @@ def damage_annotation(logged: Logged) -> None:
     path.write_bytes(b"{}")
 
 
+def put_something_aside(logged: Logged) -> None:
+    place = logged.store.path / "damaged" / "seg" / "of-a-later-version"
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"?")
+
+
 def add_unknown_role(logged: Logged) -> None:
     logged.add("new", b"x", role="hologram")
 
@@ -415,6 +421,7 @@ def add_unknown_role(logged: Logged) -> None:
         (damage_segment, StoreDamagedError, "gc stopped: the store is damaged"),
         (damage_live_log, StoreDamagedError, "gc stopped: the store is damaged"),
         (damage_annotation, StoreDamagedError, "gc stopped: the store is damaged"),
+        (put_something_aside, StoreDamagedError, "gc stopped: a file that was put aside may name any object"),
         (add_unknown_role, StoreFormatError, "gc stopped: the store holds an artifact of the role 'hologram'"),
     ],
 )

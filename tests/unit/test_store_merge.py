@@ -342,6 +342,21 @@ def test_a_run_that_is_damaged_here_is_not_there_twice_when_it_is_mended(make_st
     assert ([run.run_id for run in mine.reader().runs()], merged.known) == ([run_id(2)], 1)
 
 
+@pytest.mark.parametrize("where", ["mine", "theirs"])
+def test_an_object_that_a_killed_collection_took_aside_counts_as_there(make_store: MakeStore, where: str) -> None:
+    mine, theirs = make_store("mine"), make_store("theirs")
+    run = record(theirs, 1)
+    there = theirs.objects.path(run.artifacts[0].digest)
+    aside = {"mine": mine, "theirs": theirs}[where].objects.path_aside(run.artifacts[0].digest)
+    aside.parent.mkdir()
+    there.rename(aside)
+
+    merged = mine.merge(theirs)
+
+    assert (merged.added, merged.lost) == ((run.run_id,), ())
+    assert mine.reader().read_artifact(run, "model.bin") == b"model 1"
+
+
 def test_many_small_segments_become_few(make_store: MakeStore, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("pytest_mlrun.store.merge_source._MOST_FILES", 6)
     mine, theirs = make_store("mine"), make_store("theirs")

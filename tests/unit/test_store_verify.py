@@ -58,6 +58,18 @@ def test_an_intact_store_has_no_findings(store: Store) -> None:
     assert list(verify_store(store)) == []
 
 
+def test_a_run_that_is_there_twice_is_found(store: Store) -> None:
+    path = only(store.path / "seg")
+    (run,) = store.reader().runs()
+    again = path.with_name("01920000-0000-7000-8000-0000000000ff.arrow")
+    write_segment(again, [run], replaces=(), series=(path.stem,))
+
+    (finding,) = verify_store(store)
+
+    assert (finding.kind, finding.run_ids) == ("twice", (RUN,))
+    assert finding.message == f"run 00000001 is there twice: also in {min(path.name, again.name)}"
+
+
 def test_a_changed_run_is_found(store: Store) -> None:
     (run,) = store.reader().runs()
     path = only(store.path / "seg")
