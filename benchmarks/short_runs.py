@@ -82,7 +82,7 @@ def measure(
                 with tempfile.TemporaryDirectory(prefix="benchmark-", dir=folder, ignore_cleanup_errors=True) as home:
                     alone = _record(timing.name, Path(home), runs, 1, python)
                     timing.run_ms.append(median(alone[0]["run_ms"]))
-                    timing.close_ms.append(alone[0]["close_ms"] / runs)
+                    timing.close_ms.append(round(alone[0]["close_ms"] / runs, 3))
                     crowd = _record(timing.name, Path(home), max(runs // CROWD, 1), CROWD, python)
                     wall_ms = max(one["end_ms"] for one in crowd) - min(one["begin_ms"] for one in crowd)
                     timing.crowd_ms.append(wall_ms / sum(len(one["run_ms"]) for one in crowd))

@@ -14,7 +14,7 @@ from pytest_mlrun.pillars.facts import context_of
 
 _PROCESS = Path("/proc/self")
 _RESET_PEAK = b"5"
-_MOST_BYTES = 1 << 16
+_MOST_BYTES = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +130,7 @@ def read_oom_kills(counter: Path | None) -> int | None:
 
 
 def _read(path: str | Path) -> bytes:
-    # Twice for every run, however short: a file object asks for its kind, its size and its place first.
+    # Several times for every run, however short: a file object asks for its kind, its size and its place first.
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(descriptor, _MOST_BYTES)

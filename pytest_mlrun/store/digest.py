@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 Canonical = str | list["Canonical"]
 
 _NAN: Final = "7ff8000000000000"
-_RUN: Final[Fields] = {name: kind for name, kind in RUN_FIELDS.items() if name != "digest"}
+_COVERED: Final[Fields] = {name: kind for name, kind in RUN_FIELDS.items() if name != "digest"}
 _to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
@@ -56,7 +56,7 @@ def canonical_text(record: RunRecord) -> str:
     Returns:
         Text without spaces; what is hashed is its UTF-8.
     """
-    return _to_json(["mlrun-run-1", _struct(record, _RUN)])
+    return _to_json(["mlrun-run-1", _struct(record, _COVERED)])
 
 
 def compute_annotation_digest(event: Annotation) -> str:

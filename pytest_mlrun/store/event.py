@@ -54,7 +54,7 @@ class EventEncoder:
     """Write events as pyarrow would: one record batch of one row each.
 
     All headers are alike but for the lengths in them. So pyarrow writes one, and the lengths of each event are filled
-    in: making arrays and a batch for every event takes ten times as long.
+    in: to make arrays and a batch for every event takes several times as long.
     """
 
     def __init__(self) -> None:
