@@ -26,6 +26,7 @@ from typing import Any
 from benchmarks.figures import format_number, markdown_table, shuffled
 from benchmarks.goals import goal_line
 from benchmarks.machine import machine_facts, render_facts
+from benchmarks.meeting import Meeting
 from benchmarks.processes import measured_environment, pin, positive
 from benchmarks.searches import NAMES, OURS, load_search, python_for
 
@@ -46,7 +47,9 @@ class Timing:
         title: How the report names it.
         status: ``measured``, or why not.
         run_ms: Median over the runs of one process, round by round.
-        crowd_ms: Wall time of eight processes from the first run's beginning to the last one's end, by their runs.
+        crowd_ms: Wall time of eight processes, all of them ready, from the first run's beginning to the last one's end,
+            by their runs.
+        close_ms: What closing takes after the runs of one process, by its runs.
     """
 
     name: str
@@ -54,6 +57,7 @@ class Timing:
     status: str = "measured"
     run_ms: list[float] = field(default_factory=list)
     crowd_ms: list[float] = field(default_factory=list)
+    close_ms: list[float] = field(default_factory=list)
 
 
 class _FailedError(Exception):
@@ -78,6 +82,7 @@ def measure(
                 with tempfile.TemporaryDirectory(prefix="benchmark-", dir=folder, ignore_cleanup_errors=True) as home:
                     alone = _record(timing.name, Path(home), runs, 1, python)
                     timing.run_ms.append(median(alone[0]["run_ms"]))
+                    timing.close_ms.append(round(alone[0]["close_ms"] / runs, 3))
                     crowd = _record(timing.name, Path(home), max(runs // CROWD, 1), CROWD, python)
                     wall_ms = max(one["end_ms"] for one in crowd) - min(one["begin_ms"] for one in crowd)
                     timing.crowd_ms.append(wall_ms / sum(len(one["run_ms"]) for one in crowd))
@@ -90,25 +95,32 @@ def measure(
 
 def _record(name: str, home: Path, runs: int, processes: int, python: str) -> list[dict[str, Any]]:
     (home / "store").mkdir(exist_ok=True)
+    homes = [home / f"home-{number}" for number in range(processes)]
+    before, after = Meeting(), Meeting()
+    descriptors = (*before.descriptors, *after.descriptors)
     running = []
-    for number in range(processes):
-        own = home / f"home-{number}"
+    for number, own in enumerate(homes):
         own.mkdir(exist_ok=True)
         command = [
-            python, "-P", "-m", "benchmarks.asking", f"record{number * runs + 1_000_000 * processes}", name,
-            str(home / "store"), str(runs), str(own / "figures.json"),
+            python, "-P", "-m", "benchmarks.asking", "record", name, str(home / "store"), str(runs),
+            str(own / "figures.json"), str(number * (runs + 1) + 1_000_000 * processes), *map(str, descriptors),
         ]  # fmt: skip
-        environment = measured_environment(own)
-        running.append(
-            subprocess.Popen(command, cwd=own, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        )
-    for process in running:
-        _, errors = process.communicate()
-        if process.returncode:
-            lines = errors.decode(errors="replace").strip().splitlines()
+        with (own / "errors.txt").open("wb") as errors:
+            running.append(
+                subprocess.Popen(
+                    command, cwd=own, env=measured_environment(own), stdout=subprocess.DEVNULL, stderr=errors,
+                    pass_fds=descriptors,
+                )
+            )  # fmt: skip
+    for meeting in (before, after):
+        meeting.begin()
+    for meeting in (before, after):
+        meeting.dismiss(processes)
+    for process, own in zip(running, homes, strict=True):
+        if process.wait():
+            lines = (own / "errors.txt").read_text(encoding="utf-8", errors="replace").strip().splitlines()
             raise _FailedError((lines or [f"exit code {process.returncode}"])[-1][:200])
-    files = [home / f"home-{number}" / "figures.json" for number in range(processes)]
-    return [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    return [json.loads((own / "figures.json").read_text(encoding="utf-8")) for own in homes]
 
 
 def measure_sync(folder: Path) -> float:
@@ -148,13 +160,12 @@ def render(timings: Sequence[Timing]) -> str:
     rows = []
     for timing in timings:
         if timing.status != "measured":
-            rows.append([timing.title, timing.status, "", ""])
+            rows.append([timing.title, timing.status, "", "", ""])
             continue
         spread = f"{format_number(min(timing.run_ms))} to {format_number(max(timing.run_ms))}"
-        rows.append(
-            [timing.title, format_number(median(timing.run_ms)), spread, format_number(median(timing.crowd_ms))]
-        )
-    return markdown_table(["", "ms a run", "min to max", f"{CROWD} at once, ms a run"], rows)
+        medians = [format_number(median(values)) for values in (timing.run_ms, timing.crowd_ms, timing.close_ms)]
+        rows.append([timing.title, medians[0], spread, *medians[1:]])
+    return markdown_table(["", "ms a run", "min to max", f"{CROWD} at once, ms a run", "closing, ms a run"], rows)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import resource
 import sys
 import threading
@@ -12,7 +13,8 @@ from typing import Literal
 from pytest_mlrun.pillars.facts import context_of
 
 _PROCESS = Path("/proc/self")
-_RESET_PEAK = "5"
+_RESET_PEAK = b"5"
+_MOST_BYTES = 1 << 14
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class PeakMemory:
     """
 
     def __init__(self, *, process: Path = _PROCESS) -> None:
-        self._process = process
+        self._status = str(process / "status")
+        self._clear_refs = str(process / "clear_refs")
         self._lock = threading.Lock()
         self._peaks: dict[str, int | None] = {}
 
@@ -65,13 +68,15 @@ class PeakMemory:
         return Peak(_read_process_peak(), "process") if noted is None else Peak(noted, "run")
 
     def _note(self) -> None:
+        if not self._peaks:
+            return
         marked = self._read_mark()
         for key, peak in self._peaks.items():
             self._peaks[key] = None if marked is None or peak is None else max(peak, marked)
 
     def _read_mark(self) -> int | None:
         try:
-            status = (self._process / "status").read_bytes()
+            status = _read(self._status)
         except OSError:
             return None
         _, found, rest = status.partition(b"VmHWM:")
@@ -79,9 +84,15 @@ class PeakMemory:
 
     def _reset(self) -> bool:
         try:
-            (self._process / "clear_refs").write_text(_RESET_PEAK)
+            descriptor = os.open(self._clear_refs, os.O_WRONLY | os.O_CLOEXEC)
         except OSError:
             return False
+        try:
+            os.write(descriptor, _RESET_PEAK)
+        except OSError:
+            return False
+        finally:
+            os.close(descriptor)
         return True
 
 
@@ -112,10 +123,19 @@ def read_oom_kills(counter: Path | None) -> int | None:
     if counter is None:
         return None
     try:
-        fields = dict(line.split(maxsplit=1) for line in counter.read_text().splitlines() if " " in line)
-        return int(fields["oom_kill"])
+        fields = dict(line.split(maxsplit=1) for line in _read(counter).splitlines() if b" " in line)
+        return int(fields[b"oom_kill"])
     except (OSError, KeyError, ValueError):
         return None
+
+
+def _read(path: str | Path) -> bytes:
+    # Several times for every run, however short: a file object asks for its kind, its size and its place first.
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, _MOST_BYTES)
+    finally:
+        os.close(descriptor)
 
 
 def _read_process_peak() -> int:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import math
-from typing import cast
+from typing import Final, cast
 
 from pytest_mlrun.errors import ParamError
 from pytest_mlrun.records.comparable import comparable_value
 from pytest_mlrun.rules.values import JSON, UndescribableError, describe_value
 
 MAX_TEXT_CHARS = 6000
+_to_json: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False).encode
 _FLOATS = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
@@ -30,7 +31,7 @@ def describe_param(name: str, value: object, *, explicit_id: str | None = None) 
         ParamError: If nothing stable describes the value and it has no id of its own.
     """
     try:
-        text = json.dumps(describe_value(value, name), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        text = _to_json(describe_value(value, name))
         if len(text) > MAX_TEXT_CHARS:
             raise UndescribableError(
                 f"{len(text)} characters of JSON are more than {MAX_TEXT_CHARS}",

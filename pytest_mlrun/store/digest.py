@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 Canonical = str | list["Canonical"]
 
 _NAN: Final = "7ff8000000000000"
+_COVERED: Final[Fields] = {name: kind for name, kind in RUN_FIELDS.items() if name != "digest"}
+_to_json: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def compute_run_digest(record: RunRecord) -> str:
@@ -54,8 +56,7 @@ def canonical_text(record: RunRecord) -> str:
     Returns:
         Text without spaces; what is hashed is its UTF-8.
     """
-    fields: Fields = {name: kind for name, kind in RUN_FIELDS.items() if name != "digest"}
-    return json.dumps(["mlrun-run-1", _struct(record, fields)], ensure_ascii=False, separators=(",", ":"))
+    return _to_json(["mlrun-run-1", _struct(record, _COVERED)])
 
 
 def compute_annotation_digest(event: Annotation) -> str:
@@ -84,7 +85,7 @@ def compute_tombstone_digest(tombstone: Tombstone) -> str:
 
 def _digest_of(form: str, event: Annotation | Tombstone, fields: Fields) -> str:
     covered: Fields = {name: kind for name, kind in fields.items() if name != "digest"}
-    text = json.dumps([form, _struct(event, covered)], ensure_ascii=False, separators=(",", ":"))
+    text = _to_json([form, _struct(event, covered)])
     return "sha256:" + hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from pytest_mlrun.records.run import Artifact, RunEnd, RunRecord, RunStart
 from pytest_mlrun.records.verdict import Verdict
 from pytest_mlrun.store.digest import compute_run_digest
-from pytest_mlrun.store.log import Event
+from pytest_mlrun.store.event import Event
 from pytest_mlrun.store.points import RECORD, Records, Series, fold_points, select_channels
 from pytest_mlrun.store.schema import ARTIFACT_FIELDS, END_FIELDS, GATE_FIELDS, START_FIELDS, load_fields
 

@@ -1,12 +1,10 @@
-"""Write and read a log: an Arrow IPC stream of events, one batch an event, each checked by a CRC of its own."""
+"""Write and read a log: an Arrow IPC stream of events, each checked by a CRC of its own."""
 
 from __future__ import annotations
 
 import json
 import mmap
 import os
-import struct
-import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,44 +14,13 @@ import pyarrow as pa
 
 from pytest_mlrun.errors import StoreWriteError
 from pytest_mlrun.records.identity import now_us
+from pytest_mlrun.store.event import EVENT_SCHEMA, Event, EventEncoder, compute_checksum
 from pytest_mlrun.store.files import Steps, write_error, writing
 from pytest_mlrun.store.torn import is_cut_short
 
-EVENT_SCHEMA: Final = pa.schema(
-    [
-        pa.field("seq", pa.int64(), nullable=False),
-        pa.field("time", pa.timestamp("us", "UTC"), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),
-        pa.field("run_id", pa.string(), nullable=False),
-        pa.field("data", pa.string(), nullable=False),
-        pa.field("points", pa.binary(), nullable=False),
-        pa.field("crc", pa.int64(), nullable=False),
-    ]
-)
 _MARK: Final = b"\xff\xff\xff\xff"
 _MOST_HEADER_BYTES: Final = 4096
 _BROKEN = (pa.ArrowException, OSError, EOFError, ValueError, OverflowError)
-
-
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One thing that happened.
-
-    Attributes:
-        seq: 0 for the first event of a log, then one more each.
-        time_us: Microseconds since the epoch, UTC.
-        kind: ``log start params tags context artifact gate channels points finish``.
-        run_id: The run concerned; empty for ``log``.
-        content: Decoded JSON.
-        points: Point records, for ``points``.
-    """
-
-    seq: int
-    time_us: int
-    kind: str
-    run_id: str
-    content: Mapping[str, object]
-    points: bytes | memoryview = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +62,7 @@ class EventLog:
         self._seq = 0
         self._size = 0
         self._broken = False
+        self._encoder = EventEncoder()
         with writing(path):
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC
             self._descriptor = os.open(path, flags, 0o644)
@@ -117,9 +85,9 @@ class EventLog:
             StoreWriteError: The operating system refused; the log is as it was before.
         """
         event = Event(self._seq, now_us(), kind, run_id, content, points)
-        message = encode_event(event)
+        message = self._encoder.encode(event)
         if self._seq == 0:
-            message = pa.py_buffer(EVENT_SCHEMA.serialize().to_pybytes() + message.to_pybytes())
+            message = EVENT_SCHEMA.serialize().to_pybytes() + message
         self._steps.reach(f"event.{kind}.before-write")
         self._write(message)
         self._steps.reach(f"event.{kind}.after-write")
@@ -139,7 +107,7 @@ class EventLog:
         """Close the file."""
         os.close(self._descriptor)
 
-    def _write(self, message: pa.Buffer) -> None:
+    def _write(self, message: bytes) -> None:
         if self._broken:
             raise StoreWriteError(
                 "the run store cannot be written: an earlier write was cut short",
@@ -148,12 +116,12 @@ class EventLog:
             )
         try:
             done = os.write(self._descriptor, message)
-            while done < message.size:  # the disk is nearly full, or a signal arrived
-                done += os.write(self._descriptor, message.slice(done))
+            while done < len(message):  # the disk is nearly full, or a signal arrived
+                done += os.write(self._descriptor, message[done:])
         except OSError as error:
             self._cut()
             raise write_error(self._path, error) from error
-        self._size += message.size
+        self._size += len(message)
 
     def _cut(self) -> None:
         # Half an event in the middle of the log would read as damage once the next one follows it.
@@ -161,43 +129,6 @@ class EventLog:
             os.ftruncate(self._descriptor, self._size)
         except OSError:
             self._broken = True
-
-
-def encode_event(event: Event) -> pa.Buffer:
-    """Make the IPC message of an event.
-
-    Args:
-        event: The event.
-
-    Returns:
-        One record batch of one row.
-    """
-    data = json.dumps(event.content, ensure_ascii=False, separators=(",", ":")).encode("utf-8")
-    texts = (event.kind.encode("ascii"), event.run_id.encode("utf-8"), data, event.points)
-    crc = _checksum(event.seq, event.time_us, *texts)
-    columns = [
-        _number(EVENT_SCHEMA.field(0).type, event.seq),
-        _number(EVENT_SCHEMA.field(1).type, event.time_us),
-        *(_text(EVENT_SCHEMA.field(2 + at).type, text) for at, text in enumerate(texts)),
-        _number(EVENT_SCHEMA.field(6).type, crc),
-    ]
-    return pa.RecordBatch.from_arrays(columns, schema=EVENT_SCHEMA).serialize()
-
-
-def _number(kind: pa.DataType, value: int) -> pa.Array:
-    return pa.Array.from_buffers(kind, 1, [None, pa.py_buffer(struct.pack("<q", value))], null_count=0)
-
-
-def _text(kind: pa.DataType, value: bytes | memoryview) -> pa.Array:
-    offsets = pa.py_buffer(struct.pack("<ii", 0, len(value)))
-    return pa.Array.from_buffers(kind, 1, [None, offsets, pa.py_buffer(value)], null_count=0)
-
-
-def _checksum(seq: int, time_us: int, *cells: bytes | memoryview) -> int:
-    crc = zlib.crc32(struct.pack("<qq", seq, time_us))
-    for cell in cells:
-        crc = zlib.crc32(cell, zlib.crc32(struct.pack("<q", len(cell)), crc))
-    return crc
 
 
 def read_log(content: bytes | mmap.mmap) -> LogContent:
@@ -279,6 +210,6 @@ def _read_event(content: bytes | mmap.mmap, buffer: pa.Buffer, at: int) -> tuple
 def _decode(batch: pa.RecordBatch) -> Event | None:
     seq, time_us, *cells, crc = (batch.column(at)[0] for at in range(batch.num_columns))
     kind, run_id, data, points = (memoryview(cell.as_buffer() or b"") for cell in cells)
-    if _checksum(seq.as_py(), time_us.value, kind, run_id, data, points) != crc.as_py():
+    if compute_checksum(seq.as_py(), time_us.value, kind, run_id, data, points) != crc.as_py():
         return None
     return Event(seq.as_py(), time_us.value, str(kind, "utf-8"), str(run_id, "utf-8"), json.loads(bytes(data)), points)

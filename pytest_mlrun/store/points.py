@@ -141,6 +141,8 @@ def fold_points(
     values[np.isnan(values)] = np.nan  # NaN has many bit patterns; a digest needs one
     lasts = np.concatenate((edges, [len(records)])) - 1
     metrics = dict(zip(labels, values[lasts].tolist(), strict=True))
+    if not stepped.any():
+        return metrics, {}
     counts = np.add.reduceat(stepped.astype(np.int64), starts)
     if stepped.all():
         steps, times_us = np.array(records["step"]), records["time_ns"] // 1000

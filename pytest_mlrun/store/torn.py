@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
 
-_MESSAGE_HEADER, _MESSAGE_BODY_BYTES = 2, 3
-_BATCH_BUFFERS = 2
+from pytest_mlrun.store.message_header import find_body_bytes, find_buffers
+
 _BUFFER_BYTES = 16
 
 
@@ -35,30 +34,14 @@ def is_cut_short(tail: bytes, *, header_bytes: int) -> bool:
 
 def _read_body_bytes(header: bytes) -> int | None:
     try:
-        message = _follow(header, 0)
-        (body_bytes,) = struct.unpack_from("<q", header, _find(header, message, _MESSAGE_BODY_BYTES))
-        batch = _follow(header, _find(header, message, _MESSAGE_HEADER))
+        (body_bytes,) = struct.unpack_from("<q", header, find_body_bytes(header))
+        first, count = find_buffers(header)
         end = 0
-        for offset, length in _read_buffers(header, _follow(header, _find(header, batch, _BATCH_BUFFERS))):
+        for place in range(first, first + count * _BUFFER_BYTES, _BUFFER_BYTES):
+            offset, length = struct.unpack_from("<qq", header, place)
             if offset != end or length < 0:
                 return None
             end = offset + length + -length % 8
     except (struct.error, OverflowError):
         return None
     return int(body_bytes) if body_bytes == end else None
-
-
-def _read_buffers(header: bytes, at: int) -> Iterator[tuple[int, int]]:
-    (count,) = struct.unpack_from("<I", header, at)
-    for place in range(at + 4, at + 4 + count * _BUFFER_BYTES, _BUFFER_BYTES):
-        yield struct.unpack_from("<qq", header, place)
-
-
-def _follow(header: bytes, at: int) -> int:
-    return at + int(struct.unpack_from("<I", header, at)[0])
-
-
-def _find(header: bytes, table: int, field: int) -> int:
-    """Find a field of a flatbuffer's table: the table's own table says where it lies."""
-    places = table - int(struct.unpack_from("<i", header, table)[0])
-    return table + int(struct.unpack_from("<H", header, places + 4 + 2 * field)[0])

@@ -17,9 +17,9 @@ from pytest_mlrun.errors import MetricError, RunClosedError
 from pytest_mlrun.records.run import Artifact, RunEnd, RunRecord, RunStart
 from pytest_mlrun.records.verdict import Verdict
 from pytest_mlrun.store.digest import compute_run_digest
+from pytest_mlrun.store.event import Event, EventEncoder
 from pytest_mlrun.store.files import Steps
 from pytest_mlrun.store.layout import LogFiles
-from pytest_mlrun.store.log import Event, encode_event
 from pytest_mlrun.store.reader import Reader
 from pytest_mlrun.store.store import Store
 from pytest_mlrun.store.verify import verify_store
@@ -155,7 +155,7 @@ class StoreMachine(RuleBasedStateMachine):
     def kill(self, at: int, torn: int) -> None:
         process = self.living.pop(at % len(self.living))
         events = LogFiles(self.store.path, process.writer.log).events
-        message = encode_event(Event(1 << 20, 1, "tags", "nobody", {"lost": "x" * 99})).to_pybytes()
+        message = EventEncoder().encode(Event(1 << 20, 1, "tags", "nobody", {"lost": "x" * 99}))
         process.writer._shut()
         with events.open("ab") as file:
             file.write(message[: torn % len(message)])  # what a kill in the middle of a write leaves

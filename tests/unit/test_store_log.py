@@ -10,8 +10,9 @@ import pyarrow as pa
 import pytest
 
 from pytest_mlrun.errors import StoreWriteError
+from pytest_mlrun.store.event import Event
 from pytest_mlrun.store.files import Steps
-from pytest_mlrun.store.log import Event, EventLog, LogContent, read_log
+from pytest_mlrun.store.log import EventLog, LogContent, read_log
 
 RUN = "01920000-0000-7000-8000-000000000001"
 
