@@ -44,7 +44,7 @@ def judge_gate(recording: Recording, gate: Gate | NoRegression) -> Verdict:
 def _held_out(recording: Recording, gate: Gate | NoRegression) -> HeldOut | None:
     """Return the look that the gate is, if its rows are held out; of several trainings the first one's."""
     known = [each for each in (recording, *recording.children) if gate.metric in each.held_out]
-    if not known or getattr(gate, "at", "last") != "last":
+    if not known or (getattr(gate, "at", "last") != "last" and recording.series(gate.metric) is not None):
         return None
     from pytest_mlrun.recorder.looking import held_out_of
 

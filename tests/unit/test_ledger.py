@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import threading
 from collections.abc import Sequence
 from dataclasses import replace
@@ -12,7 +13,7 @@ import pytest
 
 from pytest_mlrun.errors import HoldoutSpentError, LedgerError
 from pytest_mlrun.records.look import LEDGER_FILE, Look, Standing
-from pytest_mlrun.registry.ledger import encode_look, read_ledger, take_look
+from pytest_mlrun.registry.ledger import committed_looks, encode_look, read_ledger, take_look
 
 LOOK = Look(
     data="test",
@@ -100,6 +101,40 @@ def test_two_branches_merged_by_union_are_believed_and_their_looks_add_up(tmp_pa
     assert (merged.fault, len(merged.heads)) == ("", 2)
     with pytest.raises(HoldoutSpentError, match="3 of 3"):
         take(tmp_path, "m3")
+
+
+def test_git_merges_the_ledgers_of_two_branches_by_union_and_no_line_is_missed(tmp_path: Path) -> None:
+    def git(*arguments: str) -> bytes:
+        identity = ("-c", "user.name=Ada", "-c", "user.email=ada@example.org", "-c", "core.autocrlf=false")
+        done = subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True, timeout=60)
+        return done.stdout
+
+    def look(model: str) -> Standing:
+        committed = committed_looks(git, LEDGER_FILE) if git("rev-list", "--all") else []
+        wanted = replace(LOOK, model=model, of=9)
+        return take_look(tmp_path, wanted, committed=committed, recorded=(), nonce=model)
+
+    def commit(model: str) -> None:
+        look(model)
+        git("add", "-A")
+        git("commit", "-qm", model)
+
+    git("init", "-q", "-b", "main")
+    (tmp_path / ".gitattributes").write_text(f"{LEDGER_FILE} merge=union\n")
+    commit("m1")
+    git("checkout", "-q", "-b", "other")
+    commit("m2")
+    git("checkout", "-q", "main")
+    commit("m3")
+
+    git("merge", "-q", "--no-edit", "other")
+    merged = look("m4")
+
+    assert (merged.trouble, merged.look.number) == ("", 4)
+    (tmp_path / LEDGER_FILE).write_bytes(b"".join(line for line in lines(tmp_path) if b'"m2"' not in line))
+    assert look("m5").trouble == "a line that others follow is missing"
+    (tmp_path / LEDGER_FILE).write_bytes(lines(tmp_path)[0])
+    assert (look("m6").trouble, look("m6").look.number) == ("lines that were committed are missing", 9)
 
 
 def _edit(content: list[bytes]) -> list[bytes]:
