@@ -47,6 +47,7 @@ def test_a_gate_that_fails_night_after_night_is_told_once(pytester: pytest.Pytes
     assert second == first
 
 
+@pytest.mark.slow
 def test_a_gate_that_held_or_judged_another_model_opens_another_episode(pytester: pytest.Pytester) -> None:
     night(pytester, wrong=20)
     night(pytester, wrong=0)

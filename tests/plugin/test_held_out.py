@@ -147,6 +147,7 @@ def test_a_comparison_on_held_out_rows_spends_its_share_of_alpha(pytester: pytes
     assert ledger(pytester)[-1]["verdict"] == "FAIL"
 
 
+@pytest.mark.slow
 def test_a_ledger_that_was_committed_and_is_gone_leaves_the_last_look(
     pytester: pytest.Pytester, git: Callable[..., str]
 ) -> None:
