@@ -216,6 +216,5 @@ def note_gate(recording: Recording, verdict: Verdict, held: HeldOut) -> Verdict:
 def tell(standing: Standing) -> str:
     """Return such as ``look 7 of 20 on holdout 3f2a (since 2026-10-02)``."""
     look = standing.look
-    doubt = f"; the ledger cannot be believed: {standing.trouble}" if standing.trouble else ""
     short = look.rows.removeprefix("sha256:")[:4]
-    return f"look {look.number} of {look.of} on holdout {short} (since {standing.since}){doubt}"
+    return f"look {look.number} of {look.of} on holdout {short} (since {standing.since})"

@@ -35,6 +35,16 @@ def look_lines(runs: Sequence[RunRecord]) -> list[str]:
     return [*lines, f"commit {LEDGER_FILE}: it counts the looks"] if lines else []
 
 
+def doubt_lines(runs: Sequence[RunRecord]) -> list[str]:
+    """Return a line for each reason for which the ledger could not be believed.
+
+    Args:
+        runs: Of one session.
+    """
+    troubles = dict.fromkeys(str(found["trouble"]) for run in runs for _, found in _looks(run) if "trouble" in found)
+    return [f"warning: {LEDGER_FILE} cannot be believed: {trouble}" for trouble in troubles]
+
+
 def _looks(run: RunRecord) -> Iterator[tuple[str, Mapping[str, object]]]:
     for key in run.context:
         if key.startswith(_CONTEXT):
