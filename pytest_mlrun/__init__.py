@@ -13,7 +13,10 @@ if TYPE_CHECKING:
         DataChangedError,
         DataError,
         GateFailure,
+        HoldoutSpentError,
         InconclusiveGateWarning,
+        LedgerError,
+        LedgerWarning,
         LostRaceError,
         MarkerError,
         MetricError,
@@ -34,6 +37,7 @@ if TYPE_CHECKING:
         StoreWriteError,
     )
     from pytest_mlrun.integrations import lightgbm, optuna, torch, xgboost
+    from pytest_mlrun.records.episode import Episode
     from pytest_mlrun.records.run import Artifact, RunRecord
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.records.verdict import Verdict
@@ -52,8 +56,12 @@ __all__ = [
     "ConfigError",
     "DataChangedError",
     "DataError",
+    "Episode",
     "GateFailure",
+    "HoldoutSpentError",
     "InconclusiveGateWarning",
+    "LedgerError",
+    "LedgerWarning",
     "LostRaceError",
     "MarkerError",
     "MetricError",
@@ -91,6 +99,7 @@ __all__ = [
 _NEIGHBOURS = ("lightgbm", "optuna", "torch", "xgboost")
 _HOMES = {
     "Artifact": "pytest_mlrun.records.run",
+    "Episode": "pytest_mlrun.records.episode",
     "Run": "pytest_mlrun.run.run",
     "RunRecord": "pytest_mlrun.records.run",
     "Snapshot": "pytest_mlrun.records.snapshot",

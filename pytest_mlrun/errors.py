@@ -143,6 +143,10 @@ class PolicyError(RegistryError):
     exit_code: ClassVar[int] = 1
 
 
+class LedgerError(RegistryError):
+    """The ledger of looks at held-out rows cannot be written."""
+
+
 class SignatureError(RegistryError):
     """A signature cannot be made, or is not one that counts."""
 
@@ -155,7 +159,15 @@ class InconclusiveGateWarning(UserWarning):
     """The data of a gate prove neither that it holds nor that it is broken."""
 
 
+class LedgerWarning(UserWarning):
+    """The ledger of looks at held-out rows was edited, or cut short by a crash."""
+
+
 class GateFailure(MlrunError, AssertionError):  # noqa: N818 - it is the outcome of an assertion, named by the design
     """One or more gates of a run failed."""
 
     exit_code: ClassVar[int] = 1
+
+
+class HoldoutSpentError(GateFailure):
+    """Held-out rows were looked at as often as they may be."""

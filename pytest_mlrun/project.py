@@ -117,7 +117,11 @@ def _read_data(name: str, table: _Table) -> DataSource:
     if _SECRET.match(source):
         raise table.wrong("path", "holds a password, and this file is committed", "give credentials by the environment")
     keep: Literal["copy", "reference", ""] = table.choice("keep", ("copy", "reference")) or ""
-    return DataSource(name, source, keep, table.text("role"), table.text("feature_view"), table.count("looks"))
+    role: Literal["holdout", ""] = table.choice("role", ("holdout",)) or ""
+    looks = table.count("looks")
+    if looks is not None and not role:
+        raise table.wrong("looks", "counts looks at held-out rows, and these are not", 'add role = "holdout"')
+    return DataSource(name, source, keep, role, table.text("feature_view"), looks)
 
 
 def _read_metric(name: str, table: _Table) -> MetricDefinition:

@@ -17,6 +17,7 @@ from pytest_mlrun.records.identity import new_id, now_us
 from pytest_mlrun.records.run import Artifact, RunEnd, RunRecord, RunStart
 
 if TYPE_CHECKING:
+    from pytest_mlrun.recorder.looking import Looks
     from pytest_mlrun.records.project import Project
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.rules.selection import Choice
@@ -65,6 +66,13 @@ class Recorder:
     def writer(self) -> LogWriter:
         """The live log of this process."""
         return self.store.writer(session_id=self.session_id)
+
+    @cached_property
+    def looks(self) -> Looks:
+        """The looks of this process at held-out rows."""
+        from pytest_mlrun.recorder.looking import Looks
+
+        return Looks(self.store)
 
     @property
     def used(self) -> bool:

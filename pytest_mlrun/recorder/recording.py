@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.pillars.code import CodeState
     from pytest_mlrun.recorder.baselines import Baseline
     from pytest_mlrun.recorder.evaluated import Evaluated
+    from pytest_mlrun.recorder.looking import HeldOut, Looks
     from pytest_mlrun.recorder.plan import RunPlan
     from pytest_mlrun.recorder.recorder import Recorder
     from pytest_mlrun.recorder.selection import Selected
@@ -52,6 +53,8 @@ class Recording:
         checkpoints: The checkpoints that are kept so far.
         evaluations: Metric to how it was computed, of those that were computed from rows.
         evaluated: Split to its metrics among them.
+        held_out: Metric to the look that it was, of those that were computed on held-out rows.
+        parent: The run around this one.
         closed: Whether the run has finished.
     """
 
@@ -77,7 +80,9 @@ class Recording:
         self.checkpoints: list[Checkpoint] = []
         self.evaluations: dict[str, Evaluated] = {}
         self.evaluated: dict[str, tuple[str, ...]] = {}
+        self.held_out: dict[str, HeldOut] = {}
         self.children: list[Recording] = []
+        self.parent: Recording | None = None
         self.selected: Selected | None = None
         self.closed = False
         self.record: RunRecord | None = None
@@ -316,6 +321,11 @@ class Recording:
         reader, folder = self._recorder.store.reader(), self.plan.project.root
         return resolve_baseline(ref, reader, judged=self.id, project_dir=folder)
 
+    @property
+    def looks(self) -> Looks:
+        """What counts the looks of this process at held-out rows."""
+        return self._recorder.looks
+
     # -- the end ---------------------------------------------------------------------------------------------------
 
     def begin_child(self, plan: RunPlan) -> Recording:
@@ -323,7 +333,7 @@ class Recording:
         self.refuse_if_closed()
         child = self._recorder.begin(plan)
         self.children.append(child)
-        child.selected = self.selected
+        child.selected, child.parent = self.selected, self
         return child
 
     def finish(
@@ -380,11 +390,7 @@ class Recording:
         return [*rows, self.record] if self.record is not None else rows
 
     def refuse_if_closed(self) -> None:
-        """Raise if the run has finished.
-
-        Raises:
-            RunClosedError: If it has.
-        """
+        """Raise ``RunClosedError`` if the run has finished."""
         if self.closed:
             raise RunClosedError(
                 f"run {self.plan.name} has finished and cannot be written to",

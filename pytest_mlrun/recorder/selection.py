@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from pytest_mlrun.errors import StoreDamagedError
-from pytest_mlrun.rules.rows import Rows, count_reused, labels_behind
+from pytest_mlrun.rules.rows import Rows, count_reused, find_worn, labels_behind
 from pytest_mlrun.rules.selection import Candidate, Choice, choose_winner, judge_candidates
 
 if TYPE_CHECKING:
@@ -57,7 +57,9 @@ def select_winner(recording: Recording, choice: Choice, reader: Reader, objects:
         _refuse_damage(reader.damaged(), choice)
     candidates = judge_candidates(runs, choice)
     winner = choose_winner(candidates, choice, source=_SOURCES[scope], owner=recording.plan.test)
-    labels = _labels_of([one.run for one in candidates if not one.reason], choice)
+    able = [one.run for one in candidates if not one.reason]
+    labels = _labels_of(able, choice)
+    worn = find_worn(able, labels)
     recording.write_context(
         {
             "selection.winner": winner.run_id,
@@ -68,8 +70,9 @@ def select_winner(recording: Recording, choice: Choice, reader: Reader, objects:
             "selection.where": choice.where,
             "selection.source": scope,
             "selection.candidates": len(candidates),
-            "selection.eligible": sum(not one.reason for one in candidates),
+            "selection.eligible": len(able),
             "selection.labels": {split: sorted(digests) for split, digests in labels.items()},
+            **({"selection.worn": worn} if worn else {}),
         }
     )
     listing = json.dumps([_describe(one, choice) for one in candidates], indent=1, allow_nan=False)

@@ -21,15 +21,15 @@ class DataSource:
         name: The name in the section's title.
         source: Path relative to ``mlrun.toml``, or a URI.
         keep: ``copy`` puts the bytes into the store's objects; ``reference`` trusts an immutable source.
-        role: Such as ``holdout``.
+        role: ``holdout`` for rows that only judge: each look at them is counted in ``mlrun-ledger.jsonl``.
         feature_view: Name of the feature view the snapshot was made from.
-        looks: How often the rows may be looked at before they no longer count as held out; None is no budget.
+        looks: How many models may be seen on held-out rows before they no longer count as held out; 20 if not given.
     """
 
     name: str
     source: str
     keep: Literal["copy", "reference", ""] = ""
-    role: str = ""
+    role: Literal["holdout", ""] = ""
     feature_view: str = ""
     looks: int | None = None
 

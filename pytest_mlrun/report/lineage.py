@@ -30,6 +30,8 @@ def describe_lineage(run: RunRecord) -> Iterator[tuple[str, str]]:
     yield "", f"{able} of {_count_runs(all_of)} of {_SOURCES.get(str(source), source)} could win"
     for split, rows, of in _evaluated(run):
         yield "rows", _tell_reused(split, rows, of) if rows else f"none of the {of} rows of {split!r} chose it"
+    for split, runs in _worn(run):
+        yield "rows", _tell_worn(split, runs)
     if not fact(run, "selection.labels"):
         yield "rows", f"unknown which rows chose it: evaluate did not compute {fact(run, 'selection.by')}"
 
@@ -63,12 +65,18 @@ def selection_lines(runs: Sequence[RunRecord]) -> list[str]:
 
 
 def reuse_warnings(runs: Sequence[RunRecord]) -> list[str]:
-    """Return a line for each split on which a winner was judged although its rows had chosen it.
+    """Return a line for each split whose rows chose a winner, and on which it was judged or its sweep was tested.
 
     Args:
         runs: Of one session.
     """
-    return [
+    worn = [
+        f"warning: {_tell_worn(split, count)}  ({name_of(run)})"
+        for run in runs
+        if run.parent_id is None
+        for split, count in _worn(run)
+    ]
+    return worn + [
         f"warning: {_tell_reused(split, rows, of)}  ({name_of(run)})"
         for run in runs
         for split, rows, of in _evaluated(run)
@@ -81,6 +89,14 @@ def _evaluated(run: RunRecord) -> Iterator[tuple[str, int, int]]:
         if key.startswith(_REUSED):
             found = cast("Mapping[str, int]", fact(run, key))
             yield key.removeprefix(_REUSED), found["rows"], found["of"]
+
+
+def _worn(run: RunRecord) -> Iterator[tuple[str, int]]:
+    yield from cast("Mapping[str, int]", fact(run, "selection.worn") or {}).items()
+
+
+def _tell_worn(split: str, runs: int) -> str:
+    return f"REUSED: these rows chose the winner: the {split}_* metrics of {_count_runs(runs)} are no test results"
 
 
 def _tell_reused(split: str, rows: int, of: int) -> str:

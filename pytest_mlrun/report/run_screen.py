@@ -24,6 +24,7 @@ from pytest_mlrun.report.facts import (
     show_time,
     sparkline,
 )
+from pytest_mlrun.report.held_out import describe_looks
 from pytest_mlrun.report.lineage import describe_lineage
 from pytest_mlrun.report.pillar_lines import describe_pillars
 from pytest_mlrun.report.table import Column, clean_text, lay_out, wrap_text
@@ -118,6 +119,7 @@ def _identity(run: RunRecord) -> Iterator[tuple[str, str]]:
     if run.parent_id is not None:
         yield "parent", run.parent_id
     yield from describe_lineage(run)
+    yield from describe_looks(run)
 
 
 def _params(run: RunRecord, *, most_chars: int) -> list[str]:

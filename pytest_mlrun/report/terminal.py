@@ -14,6 +14,7 @@ from pytest_mlrun.records.project import Goal, Leaderboard
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.records.verdict import Verdict
 from pytest_mlrun.report.facts import describe_gates, is_bad, last_error_line, name_of, outcome_of
+from pytest_mlrun.report.held_out import doubt_lines, look_lines
 from pytest_mlrun.report.lineage import branch_lines, reuse_warnings, selection_lines
 from pytest_mlrun.report.run_table import Selection, choose_metrics, lay_out_runs
 from pytest_mlrun.report.standing import Standing, standing_of
@@ -93,7 +94,8 @@ def _block(
     elif standing is not None and best is None:
         lines.append((f"no best run: none passed with {standing}", {}))
     lines += [(clean_text(text), {}) for text in (*branch_lines(runs), *selection_lines(runs))]
-    lines += [(clean_text(text), {"yellow": True}) for text in reuse_warnings(runs)]
+    lines += [(clean_text(text), {"yellow": True}) for text in (*reuse_warnings(runs), *doubt_lines(runs))]
+    lines += [(clean_text(text), {}) for text in look_lines(runs)]
     return [*lines, *_all_gate_lines(runs), *_error_lines(runs)] if verbose else [*lines, *_gate_lines(runs)]
 
 

@@ -39,17 +39,17 @@ def judge_bound(gate: Gate, value: float, rows: ScoredRows | None, policy: GateP
         return verdict if require == "value" else replace(verdict, decision="INCONCLUSIVE", reason=_NO_ROWS)
     sign = 1 if gate.kind == "floor" else -1
     sample = summarise(oriented(influence, sign=sign), groups=rows.groups)
-    m = max(policy.m, 1)
+    m, alpha = max(policy.m, 1), policy.share(ALPHA)
     if parse_metric(rows.metric).base == "accuracy" and rows.groups is None:
-        found, method = _find_exactly(sample, float(gate.bound), sign=sign, m=m), "rows, exact binomial"
+        found, method = _find_exactly(sample, float(gate.bound), sign=sign, alpha=alpha, m=m), "rows, exact binomial"
     else:
         if require == "value" and sample.n_eff < MIN_EFF[require]:
             # Where a handful of rows decide, an interval would promise what it cannot keep.
             return verdict
-        found = decide(sample, sign * float(gate.bound), min_eff=MIN_EFF[require], m=m)
+        found = decide(sample, sign * float(gate.bound), min_eff=MIN_EFF[require], alpha=alpha, m=m)
         method = f"{'rows' if rows.groups is None else 'groups'}, {'influence' if sample.df is None else 'jackknife'} t"
     low, high = sorted((sign * found.low, sign * found.high))
-    verdict = replace(verdict, low=low, high=high, alpha=ALPHA, n=sample.n, n_eff=sample.n_eff)
+    verdict = replace(verdict, low=low, high=high, alpha=alpha, n=sample.n, n_eff=sample.n_eff)
     if require == "value":
         return verdict
     return replace(
@@ -59,31 +59,32 @@ def judge_bound(gate: Gate, value: float, rows: ScoredRows | None, policy: GateP
         method=method,
         m=m,
         p=found.p,
-        mde=_detectable(sample, m),
-        reason=found.reason or _need(sample, verdict.bound, found),
+        mde=_detectable(sample, alpha / m),
+        # How far the value is from the bound is more than a look at held-out rows may tell.
+        reason=found.reason or (_need(sample, verdict.bound, found) if policy.looks == 1 else ""),
     )
 
 
 _NO_ROWS = "no rows are behind it: log it with mlrun.evaluate"
 
 
-def _find_exactly(sample: Sample, bound: float, *, sign: int, m: int) -> Finding:
+def _find_exactly(sample: Sample, bound: float, *, sign: int, alpha: float, m: int) -> Finding:
     """Decide about a share of rows: exact for any number of them, so that none is too few."""
     from pytest_mlrun.rules.statistics.binomial import exact_interval, exact_p_values
 
     hits = round(sign * sample.estimate * sample.n)
-    ends = exact_interval(hits, sample.n, alpha=ALPHA)
+    ends = exact_interval(hits, sample.n, alpha=alpha)
     few, many = exact_p_values(hits, sample.n, bound)
     p, p_pass = (few, many) if sign > 0 else (many, few)
     low, high = sorted(sign * end for end in ends)
-    decision: Decision = "PASS" if p_pass <= ALPHA else "FAIL" if p <= ALPHA / m else "INCONCLUSIVE"
+    decision: Decision = "PASS" if p_pass <= alpha else "FAIL" if p <= alpha / m else "INCONCLUSIVE"
     return Finding(decision, low, high, p, p_pass)
 
 
-def _detectable(sample: Sample, m: int) -> float | None:
+def _detectable(sample: Sample, alpha: float) -> float | None:
     from pytest_mlrun.rules.statistics.power import detectable
 
-    return detectable(sample, margin=0.0, alpha=ALPHA / m) if sample.se else None
+    return detectable(sample, margin=0.0, alpha=alpha) if sample.se else None
 
 
 def _need(sample: Sample, bound: float | None, found: Finding) -> str:

@@ -23,12 +23,14 @@ class GatePolicy:
         strict: Whether INCONCLUSIVE fails, so that evidence is not enough.
         m: Number of primary gates, which share alpha.
         must_detect: Drop that a gate must be able to see, for all metrics or by metric.
+        looks: How many looks at the rows share alpha: more than one if they are held out.
     """
 
     release: bool = False
     strict: bool = False
     m: int = 1
     must_detect: float | Mapping[str, float] | None = None
+    looks: int = 1
 
     def require(self, written: Require | None, *, default: Require) -> Require:
         """Return what a gate demands.
@@ -43,6 +45,10 @@ class GatePolicy:
             return "proof"
         chosen = written or default
         return "proof" if self.strict and chosen == "evidence" else chosen
+
+    def share(self, alpha: float) -> float:
+        """Return what one look may spend of an error rate."""
+        return alpha / max(self.looks, 1)
 
     def drop_to_detect(self, metric: str) -> float | None:
         """Return the drop of a metric that a gate must be able to see, if one is asked for."""

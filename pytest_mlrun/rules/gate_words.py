@@ -8,6 +8,7 @@ from pytest_mlrun.records.verdict import Verdict
 
 _MOST_DECIMALS = 6
 _USUAL_DECIMALS = 4
+_USUAL_ALPHA = 0.05
 
 
 def comparison_line(verdict: Verdict) -> str:
@@ -31,8 +32,12 @@ def interval_of(verdict: Verdict) -> str:
         return ""
     decimals = _decimals(verdict)
     if verdict.margin is None:
-        return f", 90% CI [{verdict.low:.{decimals}f}, {verdict.high:.{decimals}f}]"
-    return f", 90% CI [{signed(verdict.low, decimals)}, {signed(verdict.high, decimals)}]"
+        return f", {_level(verdict)}% CI [{verdict.low:.{decimals}f}, {verdict.high:.{decimals}f}]"
+    return f", {_level(verdict)}% CI [{signed(verdict.low, decimals)}, {signed(verdict.high, decimals)}]"
+
+
+def _level(verdict: Verdict) -> str:
+    return f"{100 * (1 - 2 * (verdict.alpha or _USUAL_ALPHA)):.4g}"
 
 
 def detail_line(verdict: Verdict) -> str:

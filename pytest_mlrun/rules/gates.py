@@ -18,7 +18,8 @@ from pytest_mlrun.rules.suggest import did_you_mean
 UNCALIBRATED = "UNCALIBRATED: decided by the value alone: no error rate can be stated"
 _CROSSED = {"floor": "<", "ceiling": ">"}
 _KEPT = {"floor": ">=", "ceiling": "<="}
-_BROKEN = {"floor": "floor not met", "ceiling": "ceiling exceeded"}
+_BROKEN = {"floor": "floor not met", "ceiling": "ceiling exceeded", "holdout": "held-out rows"}
+_COUNTED = "ledger"
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +129,11 @@ def is_broken(verdict: Verdict) -> bool:
     return verdict.failed or (verdict.require == "proof" and not verdict.passed)
 
 
+def is_look(verdict: Verdict) -> bool:
+    """Whether the verdict was a look at held-out rows."""
+    return any(part.startswith("look ") for part in verdict.reason.split("; "))
+
+
 def verdict_line(verdict: Verdict) -> str:
     """Return one line for a person: decision, gate, claim, numbers, and how far they can be trusted."""
     parts = [
@@ -135,7 +141,7 @@ def verdict_line(verdict: Verdict) -> str:
         verdict.claim,
         _numbers(verdict),
     ]
-    if not verdict.calibrated:
+    if not verdict.calibrated and verdict.method != _COUNTED:
         parts.append(UNCALIBRATED)
     elif verdict.n is None:
         parts.append(verdict.method)
@@ -144,7 +150,7 @@ def verdict_line(verdict: Verdict) -> str:
 
 def verdict_lines(verdict: Verdict) -> list[str]:
     """Return the line of a verdict and, where rows were compared, a second one: how, and what they can show."""
-    below = detail_line(verdict) if verdict.require != "value" else ""
+    below = detail_line(verdict) if verdict.require != "value" or is_look(verdict) else ""
     return [verdict_line(verdict), f"      {below}"] if below else [verdict_line(verdict)]
 
 
@@ -209,7 +215,7 @@ def _headline(verdict: Verdict) -> str:
 
 def _evidence(verdict: Verdict) -> tuple[str, ...]:
     """Return what stands below the headline of a gate that compared rows."""
-    if verdict.margin is None and verdict.require == "value":
+    if verdict.margin is None and verdict.require == "value" and not is_look(verdict):
         return ()
     sides = verdict.reason.partition("; ")[0] if verdict.margin is not None and verdict.estimate is not None else ""
     below = detail_line(verdict)

@@ -116,7 +116,7 @@ def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy) 
         sample, refusal = _over_rows(new[0], base[0], both.goal, groups), ""
         method = _method_of(new[0], sample, groups)
     lone = gate.claim == "procedure" and len(new) == 1
-    proven = _proven(gate, new, base, groups)
+    proven = _proven(gate, new, base, groups, alpha=policy.share(ALPHA))
     return _conclude(gate, both, policy, _Evidence(sample, method, refusal, proven, require, lone))
 
 
@@ -166,20 +166,22 @@ def _influence(rows: ScoredRows, goal: Goal, groups: Array | None) -> Influence:
     return oriented(found, sign=1 if goal == "max" else -1)
 
 
-def _proven(gate: NoRegression, new: Sequence[ScoredRows], base: Sequence[ScoredRows], groups: Array | None) -> str:
+def _proven(
+    gate: NoRegression, new: Sequence[ScoredRows], base: Sequence[ScoredRows], groups: Array | None, *, alpha: float
+) -> str:
     """Return why even the worst case fits the margin, or nothing."""
     from pytest_mlrun.rules.statistics.binomial import worst_loss
 
     changed = changed_rows(base[0], new[0]) if gate.claim == "model" and groups is None else None
     if changed is None:
         return ""
-    worst = worst_loss(changed[0], len(new[0]), cap=changed[1], alpha=ALPHA)
+    worst = worst_loss(changed[0], len(new[0]), cap=changed[1], alpha=alpha)
     return f"{changed[0]} rows differ, at worst a drop of {worst:.3g}" if worst < gate.margin else ""
 
 
 def _conclude(gate: NoRegression, both: Compared, policy: GatePolicy, evidence: _Evidence) -> Verdict:
-    sample, m = evidence.sample, max(policy.m, 1)
-    mde = _detectable(evidence, gate.margin, m)
+    sample, m, alpha = evidence.sample, max(policy.m, 1), policy.share(ALPHA)
+    mde = _detectable(evidence, gate.margin, alpha=alpha / m)
     wanted = gate.must_detect if gate.must_detect is not None else policy.drop_to_detect(gate.metric)
     verdict = Verdict(
         gate=KIND,
@@ -189,7 +191,7 @@ def _conclude(gate: NoRegression, both: Compared, policy: GatePolicy, evidence: 
         method=evidence.method,
         claim=f"this {gate.claim}",
         margin=float(gate.margin),
-        alpha=ALPHA,
+        alpha=alpha,
         m=m,
         n=sample.n,
         n_eff=sample.n_eff,
@@ -202,18 +204,18 @@ def _conclude(gate: NoRegression, both: Compared, policy: GatePolicy, evidence: 
     if wanted is not None and mde > wanted:
         # Before anybody looks: rows that could not have shown the drop are no reason to pass.
         return replace(verdict, reason=_blind(wanted, mde, sample))
-    found = _find(gate, evidence, m)
+    found = _find(gate, evidence, m, alpha=alpha)
     low, high, p = (None, None, None) if evidence.refusal else (found.low, found.high, found.p)
     told = _told(both, found, sample, gate)
     return replace(verdict, decision=found.decision, estimate=sample.estimate, low=low, high=high, p=p, reason=told)
 
 
-def _find(gate: NoRegression, evidence: _Evidence, m: int) -> Finding:
+def _find(gate: NoRegression, evidence: _Evidence, m: int, *, alpha: float) -> Finding:
     sample = evidence.sample
     if evidence.refusal:
         found = Finding("INCONCLUSIVE", -math.inf, math.inf, 1.0, 1.0, evidence.refusal)
     else:
-        found = decide(sample, -gate.margin, min_eff=MIN_EFF[evidence.require], m=m)
+        found = decide(sample, -gate.margin, min_eff=MIN_EFF[evidence.require], alpha=alpha, m=m)
     if evidence.require == "value":
         return replace(found, decision="PASS" if sample.estimate >= -gate.margin else "FAIL", reason="")
     if found.decision == "INCONCLUSIVE" and evidence.proven:
@@ -224,12 +226,12 @@ def _find(gate: NoRegression, evidence: _Evidence, m: int) -> Finding:
     return found
 
 
-def _detectable(evidence: _Evidence, margin: float, m: int) -> float:
+def _detectable(evidence: _Evidence, margin: float, *, alpha: float) -> float:
     from pytest_mlrun.rules.statistics.power import detectable
 
     if evidence.refusal:
         return math.inf
-    return detectable(evidence.sample, margin=margin, alpha=ALPHA / m) if evidence.sample.se else -math.inf
+    return detectable(evidence.sample, margin=margin, alpha=alpha) if evidence.sample.se else -math.inf
 
 
 def _judge_bare(gate: NoRegression, both: Compared, require: Require) -> Verdict:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from pytest_mlrun.records.run import RunRecord
 
 _FOLDER, _SUFFIX = "labels/", ".arrow"
+_TESTS = ("test", "testing", "holdout")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,7 @@ def labels_behind(run: RunRecord, metrics: Iterable[str]) -> dict[str, str]:
         run: The run.
         metrics: Names such as ``val_log_loss``; one that ``evaluate`` did not log has no rows.
     """
-    labels = {
-        artifact.name.removeprefix(_FOLDER).removesuffix(_SUFFIX): artifact.digest
-        for artifact in run.artifacts
-        if artifact.role == "labels"
-    }
+    labels = _labels_of(run)
     found: dict[str, str] = {}
     for metric in metrics:
         # The longest: "val_big_auc" is of the split "val_big", even where there is a split "val".
@@ -47,6 +45,36 @@ def labels_behind(run: RunRecord, metrics: Iterable[str]) -> dict[str, str]:
         if split is not None:
             found[split] = labels[split]
     return found
+
+
+def find_worn(runs: Iterable[RunRecord], deciding: Mapping[str, Iterable[str]]) -> dict[str, int]:
+    """Return which splits, named or declared as tests, are the rows that decided, and in how many runs.
+
+    Their metrics across a sweep are no test results: the winner was chosen by them.
+
+    Args:
+        runs: The candidates.
+        deciding: Split to the digests of the labels of its rows, of the metrics that chose the winner.
+    """
+    digests = {digest for found in deciding.values() for digest in found}
+    found: Counter[str] = Counter()
+    for run in runs:
+        for split, digest in _labels_of(run).items():
+            if digest in digests and (split not in deciding or _is_test(split, run)):
+                found[split] += 1
+    return dict(sorted(found.items()))
+
+
+def _is_test(split: str, run: RunRecord) -> bool:
+    return split in _TESTS or split.startswith("test_") or f"holdout.{split}" in run.context
+
+
+def _labels_of(run: RunRecord) -> dict[str, str]:
+    return {
+        artifact.name.removeprefix(_FOLDER).removesuffix(_SUFFIX): artifact.digest
+        for artifact in run.artifacts
+        if artifact.role == "labels"
+    }
 
 
 def count_reused(chosen: Rows, tested: Rows) -> int:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import ArrayLike, NDArray
 
+    from pytest_mlrun.recorder.looking import HeldOut
     from pytest_mlrun.recorder.recording import Recording
     from pytest_mlrun.rules.predictions import Label
 
@@ -33,6 +34,7 @@ class Evaluation:
     groups: ArrayLike | None
     threshold: float
     labels: Sequence[Label] | None
+    data: str | None = None
 
 
 def log_evaluation(recording: Recording, rows: Evaluation) -> dict[str, float]:
@@ -56,6 +58,9 @@ def log_evaluation(recording: Recording, rows: Evaluation) -> dict[str, float]:
     if rows.groups is not None:
         columns["group"] = _as_array("groups", rows.groups, rows.split)
     _check_lengths(columns, len(y_true), rows.split)
+    held = _look(recording, rows, columns, y_out, scores)
+    scores |= {name: each.shown.value for name, each in held.items()}
+    recording.held_out.update({f"{rows.split}_{name}": each for name, each in held.items()})
     predictions = _store_rows(recording, rows.split, columns, y_out)
     _note_evaluated(recording, rows, predictions, scores)
     if recording.selected is not None:
@@ -63,8 +68,36 @@ def log_evaluation(recording: Recording, rows: Evaluation) -> dict[str, float]:
 
         plain = {name: column.tolist() for name, column in columns.items()}
         note_reused(recording, recording.selected, rows.split, plain)
-    _store_confusion(recording, rows, y_true, y_out)
+    if not held:
+        # Counts of held-out rows would tell what the rounded scores do not.
+        _store_confusion(recording, rows, y_true, y_out)
     return scores
+
+
+def _look(
+    recording: Recording,
+    rows: Evaluation,
+    columns: dict[str, NDArray[np.generic]],
+    y_out: NDArray[np.generic],
+    scores: dict[str, float],
+) -> dict[str, HeldOut]:
+    """Count a look at held-out rows, if these are such, before anything of it is recorded."""
+    project = recording.plan.project
+    if rows.data is None and not any(source.role for source in project.data.values()):
+        return {}
+    from pytest_mlrun.errors import LedgerWarning
+    from pytest_mlrun.recorder.looking import look_at
+    from pytest_mlrun.rules.scored_rows import ScoredRows
+    from pytest_mlrun.run.warning import warn_at_test
+
+    labels = None if rows.labels is None else tuple(rows.labels)
+    scored = ScoredRows(
+        "", columns["row_id"], columns["y_true"], y_out, columns.get("group"), float(rows.threshold), labels
+    )
+    held = look_at(recording, scored, rows.split, scores, data=rows.data)
+    for text in next((each.standing.doubts for each in held.values()), ()):
+        warn_at_test(text, LedgerWarning)
+    return held
 
 
 def read_names(split: object, metrics: object) -> tuple[str, ...]:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import sys
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pytest_mlrun.errors import InconclusiveGateWarning, MetricError
 
 if TYPE_CHECKING:
     from pytest_mlrun.recorder.baselines import Baseline
+    from pytest_mlrun.recorder.looking import HeldOut
     from pytest_mlrun.recorder.recording import Recording
     from pytest_mlrun.records.verdict import Verdict
+    from pytest_mlrun.rules.gate_policy import GatePolicy
     from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.rules.marker import MarkerArguments
     from pytest_mlrun.rules.no_regression import NoRegression
@@ -33,8 +32,23 @@ def judge_gate(recording: Recording, gate: Gate | NoRegression) -> Verdict:
     """
     from pytest_mlrun.rules.gates import Gate
 
-    verdict = _judge_bound(recording, gate) if isinstance(gate, Gate) else _judge_against(recording, gate)
+    held = _held_out(recording, gate)
+    verdict = _judge_bound(recording, gate, held) if isinstance(gate, Gate) else _judge_against(recording, gate, held)
+    if held is not None:
+        from pytest_mlrun.recorder.looking import note_gate
+
+        verdict = note_gate(recording, verdict, held)
     return recording.judge(verdict)
+
+
+def _held_out(recording: Recording, gate: Gate | NoRegression) -> HeldOut | None:
+    """Return the look that the gate is, if its rows are held out; of several trainings the first one's."""
+    known = [each for each in (recording, *recording.children) if gate.metric in each.held_out]
+    if not known or (getattr(gate, "at", "last") != "last" and recording.series(gate.metric) is not None):
+        return None
+    from pytest_mlrun.recorder.looking import held_out_of
+
+    return held_out_of(known[0], gate.metric)
 
 
 def settle(verdicts: Sequence[Verdict]) -> None:
@@ -45,10 +59,11 @@ def settle(verdicts: Sequence[Verdict]) -> None:
     """
     __tracebackhide__ = True
     from pytest_mlrun.rules.gates import failure, is_broken, verdict_lines
+    from pytest_mlrun.run.warning import warn_at_test
 
     for verdict in verdicts:
         if verdict.decision == "INCONCLUSIVE" and not is_broken(verdict):
-            _warn("\n".join(verdict_lines(verdict)))
+            warn_at_test("\n".join(verdict_lines(verdict)), InconclusiveGateWarning)
     if any(is_broken(verdict) for verdict in verdicts):
         raise failure(verdicts)
 
@@ -82,12 +97,21 @@ def judge_marker(recording: Recording, marker: MarkerArguments, *, only_logged: 
 # -- floors and ceilings -----------------------------------------------------------------------------------------------
 
 
-def _judge_bound(recording: Recording, gate: Gate) -> Verdict:
+def _judge_bound(recording: Recording, gate: Gate, held: HeldOut | None) -> Verdict:
     from pytest_mlrun.rules.bound_evidence import judge_bound
 
     _refuse_unlogged(recording, gate.metric)
     rows = recording.rows_of(gate.metric) if gate.at == "last" and _is_wanted(recording, gate) else None
-    return judge_bound(gate, _value(recording, gate), rows, recording.plan.policy)
+    value = _value(recording, gate) if held is None else held.shown.exact
+    return judge_bound(gate, value, rows, _policy(recording, held))
+
+
+def _policy(recording: Recording, held: HeldOut | None) -> GatePolicy:
+    if held is None:
+        return recording.plan.policy
+    from pytest_mlrun.recorder.looking import policy_for
+
+    return policy_for(recording.plan.policy, held)
 
 
 def _is_wanted(recording: Recording, gate: Gate) -> bool:
@@ -119,7 +143,7 @@ def _refuse_unlogged(recording: Recording, metric: str) -> None:
 # -- baselines ---------------------------------------------------------------------------------------------------------
 
 
-def _judge_against(recording: Recording, gate: NoRegression) -> Verdict:
+def _judge_against(recording: Recording, gate: NoRegression, held: HeldOut | None) -> Verdict:
     from pytest_mlrun.records.project import Goals
     from pytest_mlrun.rules.goals import default_goal
     from pytest_mlrun.rules.no_regression import Compared, judge_no_regression
@@ -145,7 +169,7 @@ def _judge_against(recording: Recording, gate: NoRegression) -> Verdict:
         baseline_id=baseline.record.run_id,
         baseline_digest=baseline.record.digest,
     )
-    return judge_no_regression(gate, both, recording.plan.policy)
+    return judge_no_regression(gate, both, _policy(recording, held))
 
 
 def _trainings(recording: Recording, gate: NoRegression) -> list[Recording]:
@@ -183,16 +207,3 @@ def _all_rows(rows: Sequence[ScoredRows | None]) -> list[ScoredRows]:
     """Return the rows of all trainings, or none: some would be a choice among them."""
     known = [each for each in rows if each is not None]
     return known if len(known) == len(rows) else []
-
-
-# -- warnings ----------------------------------------------------------------------------------------------------------
-
-
-def _warn(text: str) -> None:
-    """Warn at the line of the test: ours would say nothing."""
-    __tracebackhide__ = True
-    frame: Any = sys._getframe()  # noqa: SLF001 - what warnings itself walks
-    package = str(Path(__file__).parents[1])
-    while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
-        frame = frame.f_back
-    warnings.warn_explicit(text, InconclusiveGateWarning, frame.f_code.co_filename, frame.f_lineno)

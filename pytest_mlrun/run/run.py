@@ -320,6 +320,7 @@ class Run(Assertions):
         groups: ArrayLike | None = None,
         threshold: float = 0.5,
         labels: Sequence[Label] | None = None,
+        data: str | None = None,
     ) -> dict[str, float]:
         """Compute metrics on a split, log each as ``<split>_<metric>``, and keep the rows behind them.
 
@@ -332,17 +333,21 @@ class Run(Assertions):
             groups: Group of each row, such as the user it belongs to.
             threshold: Score from which a row counts as positive.
             labels: Classes in the order of the score columns.
+            data: Snapshot that the rows are of, where it has another name than the split and some data of the run is
+                held out.
 
         Returns:
-            Metric name, without the split, to value.
+            Metric name, without the split, to value; of held-out rows no more digits than chance leaves.
 
         Raises:
             MetricError: If a metric is unknown or undefined on these rows.
+            DataError: If nothing says whether the rows are held out.
+            HoldoutSpentError: If held-out rows were looked at as often as they may be.
         """
         from pytest_mlrun.run.evaluation import Evaluation, log_evaluation, read_names
 
         names = read_names(split, metrics)
-        rows = Evaluation(split, y_true, y_pred_or_score, names, row_ids, groups, threshold, labels)
+        rows = Evaluation(split, y_true, y_pred_or_score, names, row_ids, groups, threshold, labels, data)
         scores = log_evaluation(self._recording, rows)
         self.log_metrics({f"{split}_{name}": value for name, value in scores.items()})
         return scores

@@ -216,6 +216,18 @@ class ExperimentHooks:
         for run in runs:
             finished = partial(self.config.hook.pytest_mlrun_run_finished, config=self.config, run=run)
             self._troubles.announce(finished, name="pytest_mlrun_run_finished")
+        self._alert(runs)
+
+    def _alert(self, runs: list[RunRecord]) -> None:
+        failed = self.config.hook.pytest_mlrun_gate_failed
+        if not failed.get_hookimpls():
+            return
+        from pytest_mlrun.session.alerting import find_episodes
+
+        with self._troubles.noting():
+            for run, verdict, episode in find_episodes(runs, self.config.stash[SETTINGS].store):
+                alert = partial(failed, config=self.config, run=run, verdict=verdict, episode=episode)
+                self._troubles.announce(alert, name="pytest_mlrun_gate_failed")
 
 
 def _session_id(config: pytest.Config) -> str:

@@ -452,9 +452,6 @@ def test_a_bad_night_alerts_once_with_every_broken_floor(bad_night: Checkout) ->
 
 
 @pytest.mark.slow
-@pytest.mark.xfail(
-    strict=True, raises=AssertionError, reason="one alert for an episode of a failing gate is not built yet"
-)
 def test_a_bad_night_opens_one_episode_for_each_gate(bad_night: Checkout) -> None:
     file = bad_night.path / "episodes.jsonl"
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
 import pytest
+
+from pytest_mlrun.cli import main
 
 if TYPE_CHECKING:
     from tests.conftest import Runs
@@ -175,7 +178,9 @@ def test_what_cannot_be_compared_is_an_error_and_never_a_pass(pytester: pytest.P
 # -- what cannot be decided --------------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_decided_warns_in_the_users_line_and_has_a_line_of_its_own(pytester: pytest.Pytester) -> None:
+def test_what_cannot_be_decided_warns_in_the_users_line_and_has_a_line_of_its_own(
+    pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
     by_hand = f'mlrun.log_metric("val_log_loss", 0.2); {AGAINST}'
 
     result = run(pytester, body(OPEN, noise=0.2), body(by_hand), options=("--mlrun-junit", "--junitxml=out.xml"))
@@ -193,19 +198,33 @@ def test_what_cannot_be_decided_warns_in_the_users_line_and_has_a_line_of_its_ow
     )
     properties = {one.get("name"): one.get("value") for one in ET.parse(pytester.path / "out.xml").iter("property")}
     assert properties["mlrun_gate_no-regression_val_accuracy"] == "INCONCLUSIVE"
+    capsys.readouterr()
+    assert main(["runs", "--json"]) == 0
+    told = [json.loads(line)["gates"] for line in capsys.readouterr().out.splitlines()]
+    assert sorted(gate["decision"] for gates in told for gate in gates) == ["INCONCLUSIVE", "INCONCLUSIVE"]
 
 
 @pytest.mark.parametrize("option", ["--mlrun-inconclusive=fail", "--mlrun-release"])
-def test_what_cannot_be_decided_fails_where_that_is_the_policy(pytester: pytest.Pytester, option: str) -> None:
-    result = run(pytester, body(OPEN, noise=0.2), options=(option,))
+def test_what_cannot_be_decided_fails_where_that_is_the_policy(
+    pytester: pytest.Pytester, capsys: pytest.CaptureFixture[str], option: str
+) -> None:
+    result = run(pytester, body(OPEN, noise=0.2), options=(option, "--mlrun-junit", "--junitxml=out.xml"))
 
     result.assert_outcomes(passed=1, failed=1)
     result.stdout.fnmatch_lines(
         [
             "E*GateFailure: val_accuracy not proven as good as its baseline: diff *",
             'E*next:  evaluate more rows, or write require="value" where no proof is needed',
+            "*training runs*",
+            "val_accuracy not proven as good as its baseline: diff *  (test_new0)",
         ]
     )
+    properties = {one.get("name"): one.get("value") for one in ET.parse(pytester.path / "out.xml").iter("property")}
+    assert properties["mlrun_gate_no-regression_val_accuracy"] == "INCONCLUSIVE"
+    capsys.readouterr()
+    assert main(["runs", "--cause", "gate", "--json"]) == 0
+    (gate,) = json.loads(capsys.readouterr().out)["gates"]
+    assert (gate["decision"], gate["require"]) == ("INCONCLUSIVE", "proof")
 
 
 def test_a_drop_that_must_be_seen_and_cannot_fails_as_underpowered(pytester: pytest.Pytester) -> None:

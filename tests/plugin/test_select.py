@@ -518,6 +518,38 @@ def test_the_summary_and_show_tell_reused_rows(pytester: pytest.Pytester) -> Non
     )
 
 
+@pytest.mark.parametrize(
+    ("by", "told"),
+    [("val_accuracy", ["final_*"]), ("test_accuracy", ["test_*"]), ("final_accuracy", ["val_*"])],
+)
+def test_metrics_of_a_sweep_on_the_rows_that_chose_its_winner_are_flagged_as_no_test_results(
+    pytester: pytest.Pytester, stored_runs: Runs, by: str, told: list[str]
+) -> None:
+    pytester.makepyfile(
+        f"""
+        import pytest
+
+        LABELS = [0, 1, 1, 0, 1, 0]
+
+        @pytest.mark.mlrun(experiment="churn")
+        @pytest.mark.parametrize("depth", [1, 2])
+        def test_sweep(mlrun, depth):
+            for split, ids in (("val", range(6)), ("final", range(6)), ("test", range(10, 16))):
+                mlrun.evaluate(split, LABELS, [0] * depth + LABELS[depth:], metrics=["accuracy"], row_ids=list(ids))
+
+        @pytest.mark.mlrun_select(experiment="churn", by="{by}")
+        def test_winner(mlrun): pass
+        """
+    )
+
+    result = pytester.runpytest_inprocess("--mlrun")
+
+    assert [line.split("the ")[-1] for line in result.stdout.lines if line.startswith("warning: REUSED")] == [
+        f"{metrics} metrics of 2 runs are no test results  (test_winner)" for metrics in told
+    ]
+    assert said(winner_of(stored_runs()), "worn") == {metrics.removesuffix("_*"): 2 for metrics in told}
+
+
 def test_rows_without_ids_are_the_same_if_all_labels_are(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(
         """

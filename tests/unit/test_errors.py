@@ -48,6 +48,7 @@ def test_the_exit_codes_are_those_of_the_program() -> None:
     assert {name for name, code in codes.items() if code == 1} == {
         "DataChangedError",
         "GateFailure",
+        "HoldoutSpentError",
         "LostRaceError",
         "PolicyError",
         "StoreConflictError",

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-
 from nightly import alert
 
 
-@pytest.hookimpl(optionalhook=True)
-def pytest_mlrun_gate_failed(config, run, verdict):
+def pytest_mlrun_gate_failed(config, run, verdict, episode):
     alert.append(
         config.rootpath / "episodes.jsonl",
-        {"run": run.short_id, "name": run.name, "gate": verdict.gate, "metric": verdict.metric},
+        {"run": run.short_id, "name": run.name, "gate": verdict.gate, "metric": verdict.metric, "key": episode.key},
     )
