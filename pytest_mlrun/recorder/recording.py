@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.rules.row_ids import RowIds
     from pytest_mlrun.rules.scored_rows import ScoredRows
+    from pytest_mlrun.rules.seed_sequence import SeedSequence
     from pytest_mlrun.store.objects import Staged
     from pytest_mlrun.store.points import Series
 
@@ -48,6 +49,7 @@ class Recording:
         marker_gates: The marker's gates that were judged.
         log_metric: Log one value of a metric; see ``Run.log_metric``.
         selected: The winner that the run was given.
+        sequence: The seeds that it trains until a gate is decided.
         splits: The rows of every split logged so far.
         checkpoints: The checkpoints that are kept so far.
         evaluations: Metric to how it was computed, of those that were computed from rows.
@@ -79,6 +81,7 @@ class Recording:
         self.evaluated: dict[str, tuple[str, ...]] = {}
         self.children: list[Recording] = []
         self.selected: Selected | None = None
+        self.sequence: SeedSequence | None = None
         self.closed = False
         self.record: RunRecord | None = None
         self._recorder = recorder

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from pytest_mlrun.records.verdict import Verdict
+from pytest_mlrun.rules.statistics.decision import ALPHA
 
 _MOST_DECIMALS = 6
 _USUAL_DECIMALS = 4
@@ -29,10 +30,10 @@ def interval_of(verdict: Verdict) -> str:
     """Return such as ``, 90% CI [-0.0041, +0.0023]``, or nothing where there is none."""
     if verdict.low is None or verdict.high is None:
         return ""
-    decimals = _decimals(verdict)
+    decimals, percent = _decimals(verdict), f"{1 - 2 * (verdict.alpha or ALPHA):.0%}"
     if verdict.margin is None:
-        return f", 90% CI [{verdict.low:.{decimals}f}, {verdict.high:.{decimals}f}]"
-    return f", 90% CI [{signed(verdict.low, decimals)}, {signed(verdict.high, decimals)}]"
+        return f", {percent} CI [{verdict.low:.{decimals}f}, {verdict.high:.{decimals}f}]"
+    return f", {percent} CI [{signed(verdict.low, decimals)}, {signed(verdict.high, decimals)}]"
 
 
 def detail_line(verdict: Verdict) -> str:
@@ -40,7 +41,7 @@ def detail_line(verdict: Verdict) -> str:
     more = [part for part in verdict.reason.split("; ")[verdict.margin is not None :] if part]
     if verdict.n is None:
         return "; ".join(more)
-    deciding = "" if not verdict.n_eff else f" ({verdict.n_eff:,.0f} decide)"
+    deciding = "" if not verdict.n_eff or verdict.n_eff >= verdict.n else f" ({verdict.n_eff:,.0f} decide)"
     parts = [f"{verdict.method}, n={verdict.n:,}{deciding}"]
     if verdict.decision == "FAIL" and verdict.p is not None:
         parts.append(_p(verdict))
@@ -59,7 +60,8 @@ def signed(value: float, decimals: int = _USUAL_DECIMALS) -> str:
 
 def _p(verdict: Verdict) -> str:
     p, m = verdict.p or 0.0, verdict.m or 1
-    many = "" if m == 1 else f", x{m} gates = {min(1.0, p * m):.1g}"
+    # Of several looks the level is smaller than alpha, and the method says it.
+    many = "" if m == 1 or verdict.alpha != ALPHA else f", x{m} gates = {min(1.0, p * m):.1g}"
     return f"p(not worse than the margin)={p:.1g}{many}"
 
 

@@ -5,24 +5,25 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pytest_mlrun.errors import MetricError
 from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.verdict import Decision, Verdict
 from pytest_mlrun.rules.arguments import expect_text, show
 from pytest_mlrun.rules.gate_policy import GatePolicy, Require, check_require
+from pytest_mlrun.rules.over_seeds import ON_THESE_ROWS, OverSeeds, over_seeds_alone, over_seeds_and_rows
 from pytest_mlrun.rules.scored_rows import ScoredRows, align, changed_rows, influence_of, same_predictions
 from pytest_mlrun.rules.statistics.decision import ALPHA, MIN_EFF, Finding, decide
 from pytest_mlrun.rules.statistics.sample import Influence, Sample, difference, oriented, summarise
+from pytest_mlrun.rules.statistics.seeds import Variance
 
 if TYPE_CHECKING:
     from pytest_mlrun.rules.statistics.sample import Array
+    from pytest_mlrun.rules.statistics.sequential import Looks
 
 Claim = Literal["model", "procedure"]
 KIND = "no-regression"
-MIN_SEEDS = 3
-STORED_SEEDS = 10
 _WRITE = 'mlrun.assert_no_regression("val_log_loss", against="RUN", margin=0.01)'
 
 
@@ -39,6 +40,7 @@ class NoRegression:
         must_detect: Drop that the rows must be able to show; None for the marker's.
         groups: What each row belongs to; None for the groups that ``evaluate`` was given.
         primary: Whether the gate counts towards the number that share alpha.
+        variance: Of seeds and rows together: ``conservative``, never too small, or ``exact``.
     """
 
     metric: str
@@ -49,6 +51,7 @@ class NoRegression:
     must_detect: float | None = None
     groups: Array | None = field(default=None, compare=False)
     primary: bool = False
+    variance: Variance = "conservative"
 
     def __post_init__(self) -> None:
         expect_text(self.metric, what="the metric of a gate", write=_WRITE, error=MetricError)
@@ -63,6 +66,11 @@ class NoRegression:
             raise MetricError(
                 f"claim must be 'model' or 'procedure', found {show(self.claim)}",
                 next_step="write claim='model' for one trained model, 'procedure' for trainings under several seeds",
+            )
+        if self.variance not in get_args(Variance):
+            raise MetricError(
+                f"variance must be 'conservative' or 'exact', found {show(self.variance)}",
+                next_step="leave it out: the sum of what seeds and rows vary is then never too small",
             )
         check_require(self.require, gate=f"the no-regression gate on {self.metric}")
 
@@ -83,6 +91,8 @@ class Compared:
         base_value: The metric of the baseline.
         baseline_id: Run id of the baseline.
         baseline_digest: Digest of its record.
+        new_scores: The metric of each training of this run, where several are meant.
+        base_scores: Likewise, of the baseline.
     """
 
     name: str
@@ -93,23 +103,37 @@ class Compared:
     base_value: float
     baseline_id: str
     baseline_digest: str
+    new_scores: Sequence[float] = ()
+    base_scores: Sequence[float] = ()
 
 
-def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy) -> Verdict:
-    """Decide on paired rows where both sides have them, else by the bare numbers.
+def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy, looks: Looks | None = None) -> Verdict:
+    """Decide on paired rows where both sides have them, else by the scores of several seeds or by bare numbers.
+
+    Args:
+        gate: The comparison.
+        both: Its sides.
+        policy: What the session asks.
+        looks: The looks at seeds as they come, of which this is one.
 
     Raises:
         MetricError: If the rows are not the same on both sides.
     """
     require = policy.require(gate.require, default="evidence")
     if not both.new or not both.base:
-        return _judge_bare(gate, both, require)
+        if not _have_scores(both) or require == "value":
+            return _judge_bare(gate, both, require)
+        sign = 1 if both.goal == "max" else -1
+        alone = over_seeds_alone([sign * one for one in both.new_scores], [sign * one for one in both.base_scores])
+        lone = len(both.new_scores) == 1
+        evidence = _Evidence(*alone, "", require, lone, looks, claim=ON_THESE_ROWS, min_eff=0.0)
+        return _conclude(gate, both, policy, evidence)
     names = f"{gate.metric} against {both.name}"
     base = [align(each, both.new[0], names=names) for each in both.base]
     new = [both.new[0], *(align(each, both.new[0], names=names) for each in both.new[1:])]
     groups = _groups_of(gate, new[0])
     if gate.claim == "procedure":
-        sample, method, refusal = _over_seeds(new, base, both.goal, groups)
+        sample, method, refusal = _over_seeds(gate, new, base, both.goal, groups)
     elif same_predictions(base[0], new[0]):
         sample, method, refusal = Sample(0.0, 0.0, 0.0, 0.0, len(new[0])), "identical predictions", ""
     else:
@@ -117,7 +141,8 @@ def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy) 
         method = _method_of(new[0], sample, groups)
     lone = gate.claim == "procedure" and len(new) == 1
     proven = _proven(gate, new, base, groups)
-    return _conclude(gate, both, policy, _Evidence(sample, method, refusal, proven, require, lone))
+    evidence = _Evidence(sample, method, refusal, proven, require, lone, looks, f"this {gate.claim}", MIN_EFF[require])
+    return _conclude(gate, both, policy, evidence)
 
 
 # -- the test ----------------------------------------------------------------------------------------------------------
@@ -132,7 +157,19 @@ class _Evidence:
     refusal: str
     proven: str
     require: Require
-    lone: bool = False
+    lone: bool
+    looks: Looks | None
+    claim: str
+    min_eff: float
+
+    @property
+    def how(self) -> str:
+        """How it was decided, in words."""
+        return self.method if self.looks is None else f"{self.method}, {self.looks}"
+
+    def levels(self, m: int) -> tuple[float, float]:
+        """Return the one-sided levels of PASS and of FAIL."""
+        return (ALPHA, ALPHA / m) if self.looks is None else (self.looks.level, self.looks.fail_level)
 
 
 def _over_rows(new: ScoredRows, base: ScoredRows, goal: Goal, groups: Array | None) -> Sample:
@@ -140,23 +177,15 @@ def _over_rows(new: ScoredRows, base: ScoredRows, goal: Goal, groups: Array | No
 
 
 def _over_seeds(
-    new: Sequence[ScoredRows], base: Sequence[ScoredRows], goal: Goal, groups: Array | None
-) -> tuple[Sample, str, str]:
-    from pytest_mlrun.rules.statistics.seeds import two_way
-
-    enough = len(base) >= STORED_SEEDS or (len(base) >= MIN_SEEDS and len(new) >= MIN_SEEDS)
-    method = f"{len(new)} new against {len(base)} stored seeds, rows and seeds"
-    if not enough:
-        estimate = _mean(new, goal, groups) - _mean(base, goal, groups)
-        refusal = f"{MIN_SEEDS} seeds on each side are needed, or {STORED_SEEDS} stored ones"
-        return Sample(estimate, math.inf, 0.0, 0.0, len(new[0])), method, refusal
+    gate: NoRegression, new: Sequence[ScoredRows], base: Sequence[ScoredRows], goal: Goal, groups: Array | None
+) -> OverSeeds:
     arms = [[_influence(each, goal, groups) for each in arm] for arm in (new, base)]
-    sample = two_way(arms[0], arms[1], groups=groups)
-    return sample, method, ""
+    return over_seeds_and_rows(*arms, groups=groups, variance=gate.variance)
 
 
-def _mean(arm: Sequence[ScoredRows], goal: Goal, groups: Array | None) -> float:
-    return sum(_influence(each, goal, groups).value for each in arm) / len(arm)
+def _have_scores(both: Compared) -> bool:
+    scores = [*both.new_scores, *both.base_scores]
+    return bool(both.new_scores and both.base_scores) and all(math.isfinite(score) for score in scores)
 
 
 def _influence(rows: ScoredRows, goal: Goal, groups: Array | None) -> Influence:
@@ -179,17 +208,18 @@ def _proven(gate: NoRegression, new: Sequence[ScoredRows], base: Sequence[Scored
 
 def _conclude(gate: NoRegression, both: Compared, policy: GatePolicy, evidence: _Evidence) -> Verdict:
     sample, m = evidence.sample, max(policy.m, 1)
-    mde = _detectable(evidence, gate.margin, m)
+    level, fail_level = evidence.levels(m)
+    mde = _detectable(evidence, gate.margin, fail_level)
     wanted = gate.must_detect if gate.must_detect is not None else policy.drop_to_detect(gate.metric)
     verdict = Verdict(
         gate=KIND,
         metric=gate.metric,
         decision="FAIL",
         calibrated=evidence.require != "value",
-        method=evidence.method,
-        claim=f"this {gate.claim}",
+        method=evidence.how,
+        claim=evidence.claim,
         margin=float(gate.margin),
-        alpha=ALPHA,
+        alpha=level,
         m=m,
         n=sample.n,
         n_eff=sample.n_eff,
@@ -202,18 +232,18 @@ def _conclude(gate: NoRegression, both: Compared, policy: GatePolicy, evidence: 
     if wanted is not None and mde > wanted:
         # Before anybody looks: rows that could not have shown the drop are no reason to pass.
         return replace(verdict, reason=_blind(wanted, mde, sample))
-    found = _find(gate, evidence, m)
+    found = _find(gate, evidence, level, fail_level, m)
     low, high, p = (None, None, None) if evidence.refusal else (found.low, found.high, found.p)
     told = _told(both, found, sample, gate)
     return replace(verdict, decision=found.decision, estimate=sample.estimate, low=low, high=high, p=p, reason=told)
 
 
-def _find(gate: NoRegression, evidence: _Evidence, m: int) -> Finding:
+def _find(gate: NoRegression, evidence: _Evidence, level: float, fail_level: float, m: int) -> Finding:
     sample = evidence.sample
     if evidence.refusal:
         found = Finding("INCONCLUSIVE", -math.inf, math.inf, 1.0, 1.0, evidence.refusal)
     else:
-        found = decide(sample, -gate.margin, min_eff=MIN_EFF[evidence.require], m=m)
+        found = decide(sample, -gate.margin, min_eff=evidence.min_eff, alpha=level, m=m, fail_alpha=fail_level)
     if evidence.require == "value":
         return replace(found, decision="PASS" if sample.estimate >= -gate.margin else "FAIL", reason="")
     if found.decision == "INCONCLUSIVE" and evidence.proven:
@@ -224,12 +254,12 @@ def _find(gate: NoRegression, evidence: _Evidence, m: int) -> Finding:
     return found
 
 
-def _detectable(evidence: _Evidence, margin: float, m: int) -> float:
+def _detectable(evidence: _Evidence, margin: float, fail_level: float) -> float:
     from pytest_mlrun.rules.statistics.power import detectable
 
     if evidence.refusal:
         return math.inf
-    return detectable(evidence.sample, margin=margin, alpha=ALPHA / m) if evidence.sample.se else -math.inf
+    return detectable(evidence.sample, margin=margin, alpha=fail_level) if evidence.sample.se else -math.inf
 
 
 def _judge_bare(gate: NoRegression, both: Compared, require: Require) -> Verdict:

@@ -372,11 +372,12 @@ def test_another_order_of_tests_changes_no_score(replicates: Checkout, fresh: Ca
     assert scores[0] == scores[1]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="replicates until a gate is decided are not built yet")
-def test_replicates_stop_when_the_gate_is_decided(replicates: Checkout) -> None:
-    later = replicates.first[0].of("tests/test_until.py")
+def test_replicates_until_a_gate_is_decided_need_a_baseline_before_anything_trains(replicates: Checkout) -> None:
+    until = replicates.runs("vibration", file="tests/test_until.py")
 
-    assert "vibration@production" in replicates.first[0].errors or later == {"PASSED": 1}
+    assert replicates.first[0].of("tests/test_until.py") == {"FAILED": 1}
+    assert "no baseline: there is no such model 'vibration'" in replicates.first[0].errors
+    assert len(until) == 1
 
 
 # -- a search loop with child runs -------------------------------------------------------------------------------------
