@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Protocol
 
 from pytest_mlrun.errors import MetricError, RunNotFoundError, StoreDamagedError
 from pytest_mlrun.recorder.evaluated import CONTEXT, Evaluations
-from pytest_mlrun.records.names import BASELINES_FOLDER
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.registry.refs import parse_ref
 from pytest_mlrun.rules.suggest import did_you_mean
@@ -39,10 +38,12 @@ class Baseline:
     Attributes:
         record: The run.
         reader: Where it was found.
+        judge: The run that judged it as a winner, whose metrics speak of the same model.
     """
 
     record: RunRecord
     reader: Evidence
+    judge: RunRecord | None = None
 
     @property
     def name(self) -> str:
@@ -55,15 +56,19 @@ class Baseline:
         Raises:
             MetricError: If the baseline never logged it.
         """
-        if metric not in self.record.metrics:
-            known = self.record.metrics
-            raise MetricError(
-                f"baseline {self.record.short_id} never logged {metric!r}{did_you_mean(metric, known)}",
-                details=(f"it has: {', '.join(known) or 'no metrics'}",),
-                where=f"run {self.record.name}",
-                next_step="gate on a metric that both have, or name a baseline that has it",
-            )
-        return self.record.metrics[metric]
+        return self._owner(metric).metrics[metric]
+
+    def _owner(self, metric: str) -> RunRecord:
+        for run in (self.record, self.judge):
+            if run is not None and metric in run.metrics:
+                return run
+        known = [*self.record.metrics, *(self.judge.metrics if self.judge is not None else ())]
+        raise MetricError(
+            f"baseline {self.record.short_id} never logged {metric!r}{did_you_mean(metric, known)}",
+            details=(f"it has: {', '.join(known) or 'no metrics'}",),
+            where=f"run {self.record.name}",
+            next_step="gate on a metric that both have, or name a baseline that has it",
+        )
 
     def rows(self, metric: str) -> ScoredRows | None:
         """Return the rows that a metric was computed on; None where it was logged by hand.
@@ -71,7 +76,7 @@ class Baseline:
         Raises:
             StoreError: If the rows are missing or damaged.
         """
-        return rows_of(self.record, metric, self.reader)
+        return rows_of(self._owner(metric), metric, self.reader)
 
     def replicates(self) -> list[RunRecord]:
         """Return the finished trainings that the run repeated under several seeds."""
@@ -155,6 +160,6 @@ def _missing(ref: str, others: list[RunRecord]) -> RunNotFoundError:
         return RunNotFoundError(
             f"no baseline: there is no such model {named.model!r}",
             details=(f"{ref!r} names a registered model, and none is registered here",),
-            next_step=f"register one, or commit a run: pytest-mlrun export RUN -o {BASELINES_FOLDER}/{named}.mlrun",
+            next_step=f"register one, or commit a run that passed: pytest-mlrun baseline init RUN --as {named}",
         )
     return RunNotFoundError(f"no baseline: no run answers to {ref!r}", next_step=_CURE)

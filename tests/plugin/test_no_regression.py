@@ -355,9 +355,7 @@ def test_a_model_in_production_is_the_baseline_that_the_registry_names(in_produc
     judge(in_production, 1.0).assert_outcomes(failed=1)
 
 
-def test_a_fresh_checkout_compares_with_the_file_that_is_committed(in_production: pytest.Pytester) -> None:
-    file = in_production.path / "mlrun-baselines" / "churn@production.mlrun"
-    assert in_production.run("pytest-mlrun", "export", "churn@production", "-o", str(file)).ret == 0
+def test_a_fresh_checkout_compares_with_the_file_that_promoting_wrote(in_production: pytest.Pytester) -> None:
     in_production.path.joinpath(".pytest_mlrun").rename(in_production.path / "elsewhere")
 
     judge(in_production, 0.0).assert_outcomes(passed=1)
@@ -369,6 +367,7 @@ def test_a_fresh_checkout_compares_with_the_file_that_is_committed(in_production
 
 def test_deleting_the_committed_baseline_turns_the_job_red(in_production: pytest.Pytester) -> None:
     in_production.path.joinpath(".pytest_mlrun").rename(in_production.path / "elsewhere")
+    in_production.path.joinpath("mlrun-baselines", "churn@production.mlrun").unlink()
 
     result = judge(in_production, 0.0)
 
@@ -376,7 +375,7 @@ def test_deleting_the_committed_baseline_turns_the_job_red(in_production: pytest
     result.stdout.fnmatch_lines(
         [
             "E*RunNotFoundError: no baseline: churn@production is run *, which is not in this store",
-            "E*next:  commit it where its store is: pytest-mlrun export churn@production -o mlrun-baselines/*",
+            "E*next:  commit it where its store is: pytest-mlrun baseline init churn@production",
         ]
     )
     result.stdout.no_fnmatch_line("*pytest_mlrun/*.py*")
