@@ -11,19 +11,60 @@ from pytest_mlrun.errors import RegistryError, StoreWriteError
 from pytest_mlrun.records.names import BASELINES_FOLDER
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.registry.log import list_models
-from pytest_mlrun.registry.refs import VersionRef
+from pytest_mlrun.registry.refs import VersionRef, parse_ref
 from pytest_mlrun.registry.resolve import find_alias, read_state
 
 if TYPE_CHECKING:
     from pytest_mlrun.store.reader import Reader
 
 SUFFIX: Final = ".mlrun"
+ASKS: Final = "baseline.update."
+"""Begins the context entry by which a run asks to become the baseline in the file that follows."""
 _WINNER: Final = "selection.winner"
 
 
 def baseline_path(project_dir: Path, ref: VersionRef) -> Path:
     """Return where the baseline of a model version or alias is committed."""
     return project_dir / BASELINES_FOLDER / f"{ref}{SUFFIX}"
+
+
+def committed_file(ref: str, project_dir: Path) -> str | None:
+    """Return the file, relative to ``mlrun.toml``, that is committed for what a gate names; None for a run of a store.
+
+    Raises:
+        RegistryError: The registry says which run it is, or the file is outside the project.
+    """
+    path = project_dir / ref if ref.endswith(SUFFIX) else None
+    named = parse_ref(ref if path is None else path.stem)
+    if path is None and named is None:
+        return None
+    if named is not None and named.model in list_models(project_dir):
+        raise RegistryError(
+            f"the baseline {named} belongs to the registry, and is not rewritten here",
+            where="--mlrun-update-baselines",
+            next_step=f"promote the run, which writes its baseline: pytest-mlrun promote {named.model}/N {named.alias}",
+        )
+    if path is None and named is not None:
+        path = baseline_path(project_dir, named)
+    file = str(path.relative_to(project_dir)) if path is not None and path.is_relative_to(project_dir) else ref
+    check_inside(project_dir, file)
+    return file
+
+
+def check_inside(project_dir: Path, file: str) -> Path:
+    """Return the path of a baseline that a gate or a record names.
+
+    Raises:
+        RegistryError: It is outside the project.
+    """
+    target = project_dir / file
+    if not file.endswith(SUFFIX) or not target.resolve().is_relative_to(project_dir.resolve()):
+        raise RegistryError(
+            f"{file!r} is no file of this project that could be a baseline",
+            where=str(project_dir),
+            next_step=f"name one such as {BASELINES_FOLDER}/churn@production{SUFFIX}",
+        )
+    return target
 
 
 def find_judge(row: RunRecord, runs: Iterable[RunRecord]) -> RunRecord | None:

@@ -23,12 +23,14 @@ class GatePolicy:
         strict: Whether INCONCLUSIVE fails, so that evidence is not enough.
         m: Number of primary gates, which share alpha.
         must_detect: Drop that a gate must be able to see, for all metrics or by metric.
+        update: Whether runs become the committed baselines of their gates, instead of being compared with them.
     """
 
     release: bool = False
     strict: bool = False
     m: int = 1
     must_detect: float | Mapping[str, float] | None = None
+    update: bool = False
 
     def require(self, written: Require | None, *, default: Require) -> Require:
         """Return what a gate demands.

@@ -31,7 +31,11 @@ def judge_gate(recording: Recording, gate: Gate | NoRegression) -> Verdict:
     """
     from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.run.seeds import verdict_of
+    from pytest_mlrun.run.updating import update_instead
 
+    updated = None if isinstance(gate, Gate) else update_instead(recording, gate)
+    if updated is not None:
+        return updated
     known = verdict_of(recording, gate)
     if known is not None:
         # The seeds that were trained for it recorded it at their last look.
@@ -57,9 +61,10 @@ def settle(verdicts: Sequence[Verdict]) -> None:
     """
     __tracebackhide__ = True
     from pytest_mlrun.rules.gates import failure, is_broken, verdict_lines
+    from pytest_mlrun.run.updating import UPDATE
 
     for verdict in verdicts:
-        if verdict.decision == "INCONCLUSIVE" and not is_broken(verdict):
+        if verdict.decision == "INCONCLUSIVE" and verdict.method != UPDATE and not is_broken(verdict):
             _warn("\n".join(verdict_lines(verdict)))
     if any(is_broken(verdict) for verdict in verdicts):
         raise failure(verdicts)

@@ -9,6 +9,7 @@ from pytest_mlrun.errors import MetricError, ParamError
 from pytest_mlrun.rules.over_seeds import MIN_SEEDS
 from pytest_mlrun.rules.seed_sequence import SeedSequence
 from pytest_mlrun.rules.statistics.sequential import OWN_LOOKS, STORED_BASE, STORED_LOOKS, plan_looks
+from pytest_mlrun.run.updating import file_to_update
 
 if TYPE_CHECKING:
     from pytest_mlrun.recorder.recording import Recording
@@ -39,6 +40,10 @@ def replicates(recording: Recording, count: int | None, until: object, looks: Se
 
 
 def _until_decided(recording: Recording, gate: object, at: Sequence[int] | None) -> Iterator[int]:
+    if file_to_update(recording, gate) is not None:
+        # What becomes the baseline must have as many seeds as later sessions want to compare with.
+        yield from range(max((STORED_BASE, *(at or ()))))
+        return
     sequence, base = _begin(recording, gate, at)
     recording.sequence = sequence
     most = sequence.looks.at[-1]

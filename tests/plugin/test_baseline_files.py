@@ -244,3 +244,86 @@ def test_promoting_without_the_store_says_where_the_baseline_comes_from(
     assert "no baseline was written: the run is not in a store here." in said.err
     assert "pytest-mlrun baseline init churn@production" in said.err
     assert not (registered.path / FILE).exists()
+
+
+# -- rewriting ---------------------------------------------------------------------------------------------------------
+
+UPDATE = "--mlrun-update-baselines"
+
+
+def test_the_session_rewrites_the_baselines_that_its_gates_name_and_fails(committed: pytest.Pytester) -> None:
+    old = open_bundle(committed.path / FILE)
+    bodies = (f"train(mlrun, worse=0.2); {GATE}", until(0.1).replace("churn@production", "mlrun-baselines/new.mlrun"))
+
+    result = judge(committed, *bodies, options=(UPDATE, "-q"))
+
+    assert result.ret == 1
+    result.assert_outcomes(passed=2)
+    new, seeds = open_bundle(committed.path / FILE), open_bundle(committed.path / "mlrun-baselines" / "new.mlrun")
+    assert (new.row.name, new.row.gates, len(seeds.companions)) == ("test_new0", (), 10)
+    result.stdout.fnmatch_lines(
+        [
+            f"baseline updated: {FILE} is test_new0 ({new.row.short_id}); look at it, then commit it",
+            f"  val_mae * {old.row.metrics['val_mae']:.4g} → {new.row.metrics['val_mae']:.4g}",
+            f"  val_rmse * {old.row.metrics['val_rmse']:.4g} → {new.row.metrics['val_rmse']:.4g}",
+            "  val_mae of 10 seeds * → none",
+            "baseline updated: mlrun-baselines/new.mlrun is test_new1 (*); look at it, then commit it",
+            "  val_rmse of 10 seeds  none → 0.*",
+        ]
+    )
+    judge(committed, f"train(mlrun, worse=0.2); {GATE}").assert_outcomes(passed=1)
+
+
+def test_what_cannot_become_a_baseline_is_said_and_leaves_the_file_as_it_is(committed: pytest.Pytester) -> None:
+    before = (committed.path / FILE).read_bytes()
+    other = GATE.replace("production", "broken")
+    outside = GATE.replace("churn@production", "../outside.mlrun")
+
+    result = judge(
+        committed,
+        f"train(mlrun); {GATE}",
+        f"train(mlrun); {GATE}",
+        f"train(mlrun); {other}; assert False",
+        f"train(mlrun); {outside}",
+        f"train(mlrun); {GATE.replace('churn@production', 'test_new0')}",
+        options=(UPDATE,),
+    )
+
+    result.assert_outcomes(passed=3, failed=2)
+    result.stdout.fnmatch_lines(
+        [
+            "E*RegistryError: '../outside.mlrun' is no file of this project that could be a baseline",
+            f"baseline not updated: {FILE}; 2 runs name it: select one with -k (test_new0, test_new1)",
+            "baseline not updated: mlrun-baselines/churn@broken.mlrun; no run of it passed (test_new2)",
+        ]
+    )
+    assert (committed.path / FILE).read_bytes() == before
+    assert [file.name for file in (committed.path / "mlrun-baselines").iterdir()] == ["churn@production.mlrun"]
+
+
+@pytest.mark.slow
+def test_under_xdist_baselines_are_rewritten_once(committed: pytest.Pytester) -> None:
+    gates = (f"train(mlrun); {GATE}", f"train(mlrun); {GATE.replace('production', 'staging')}")
+
+    result = judge(committed, *gates, options=(UPDATE, "-p", "xdist", "-n", "2"))
+
+    assert result.ret == 1
+    assert sum(line.startswith("baseline updated: ") for line in result.stdout.lines) == 2
+    assert len(list((committed.path / "mlrun-baselines").iterdir())) == 2
+
+
+@pytest.mark.slow
+def test_a_baseline_of_the_registry_is_rewritten_by_promoting_only(registered: pytest.Pytester) -> None:
+    assert main(["promote", "churn/1", "production", "--note", "first"]) == 0
+    before = (registered.path / FILE).read_bytes()
+
+    result = judge(registered, f"train(mlrun); {GATE}", options=(UPDATE,))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E*RegistryError: the baseline churn@production belongs to the registry, and is not rewritten here",
+            "E*next:  promote the run, which writes its baseline: pytest-mlrun promote churn/N production",
+        ]
+    )
+    assert (registered.path / FILE).read_bytes() == before
