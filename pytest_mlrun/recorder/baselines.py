@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_mlrun.errors import MetricError, RunNotFoundError, StoreDamagedError
@@ -84,8 +86,19 @@ class Baseline:
         return [run for run in family if run.parent_id == self.record.run_id and run.status == "finished"]
 
 
-def resolve_baseline(ref: str, reader: Reader, *, judged: str, project_dir: Path) -> Baseline:
+def resolve_baseline(
+    ref: str,
+    reader: Reader,
+    *,
+    judged: str,
+    project_dir: Path,
+    case: Mapping[str, str] = MappingProxyType({}),
+    params: Mapping[str, str] = MappingProxyType({}),
+) -> Baseline:
     """Return the baseline that a gate names; there is always one, or an error.
+
+    Of several runs that a name or tag means, the newest with the params of the judged run is taken; where there is
+    none, the newest with its parametrization; where there is none either, the newest.
 
     Args:
         ref: A model version, ``churn@production`` or ``churn/3``: what the registry says, from the store or from the
@@ -95,6 +108,8 @@ def resolve_baseline(ref: str, reader: Reader, *, judged: str, project_dir: Path
         reader: The store.
         judged: Id of the run that is judged, which is no baseline of itself.
         project_dir: Folder of ``mlrun.toml``.
+        case: Params that the judged run had when it began, name to JSON text.
+        params: Those that it has by now.
 
     Raises:
         RunNotFoundError: If no run answers to it.
@@ -121,7 +136,7 @@ def resolve_baseline(ref: str, reader: Reader, *, judged: str, project_dir: Path
         )
     passed = [run for run in others if run.status == "finished" and run.outcome == "passed"]
     if passed:
-        return Baseline(passed[-1], reader)
+        return Baseline(_closest(passed, case, params), reader)
     raise _missing(ref, others)
 
 
@@ -136,6 +151,16 @@ def rows_of(run: RunRecord, metric: str, reader: Evidence) -> ScoredRows | None:
     artifacts = {artifact.name: artifact for artifact in run.artifacts}
     evaluations = Evaluations(facts, artifacts, lambda artifact: reader.read_artifact(run, artifact.name))
     return evaluations.rows(metric, run.metrics.get(metric))
+
+
+def _closest(runs: Sequence[RunRecord], case: Mapping[str, str], params: Mapping[str, str]) -> RunRecord:
+    """Return the run that is most like the judged one, the newest of several: ids say nothing of what was trained."""
+
+    def likeness(place: int) -> tuple[bool, bool, bool, int]:
+        run = runs[place]
+        return dict(run.params) == dict(params), case.items() <= run.params.items(), run.parent_id is None, place
+
+    return runs[max(range(len(runs)), key=likeness)]
 
 
 def _tagged(ref: str, reader: Reader) -> list[RunRecord]:

@@ -317,7 +317,9 @@ class Recording:
         from pytest_mlrun.recorder.baselines import resolve_baseline
 
         reader, folder = self._recorder.store.reader(), self.plan.project.root
-        return resolve_baseline(ref, reader, judged=self.id, project_dir=folder)
+        return resolve_baseline(
+            ref, reader, judged=self.id, project_dir=folder, case=self.plan.params, params=self.params
+        )
 
     # -- the end ---------------------------------------------------------------------------------------------------
 

@@ -123,7 +123,8 @@ class Assertions:
 
         Args:
             metric: Name of a metric that ``evaluate`` computed, such as ``val_log_loss``.
-            against: The baseline: the end of a run's id, a run's name (the newest that passed), or ``tag:key=value``.
+            against: The baseline: ``churn@production``, the end of a run's id, a run's name, or ``tag:key=value``; of
+                several runs the newest that passed, with the params of this run if there is one.
             margin: Drop that does no harm, 0 or more, whichever way the metric goes.
             claim: ``model``: this model on all such rows; ``procedure``: trainings like this one, by ``mlrun.seeds``.
             groups: What each row belongs to, such as a patient; default the groups given to ``evaluate``.

@@ -137,6 +137,40 @@ def test_a_baseline_is_named_by_tag_or_id_or_by_a_name_whose_newest_that_passed_
     assert [one.gates[0].baseline_id for one in judged] == expected
 
 
+def test_each_case_of_a_sweep_is_compared_with_the_tagged_run_of_its_params(
+    pytester: pytest.Pytester, stored_runs: Runs
+) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+        from model import evaluate
+
+        @pytest.mark.mlrun(tags={"stage": "production"})
+        @pytest.mark.parametrize("noise", [0.0, 1.0, 0.5])
+        def test_sweep(mlrun, noise):
+            mlrun.log_param("rows", 2000)
+            evaluate(mlrun, noise)
+            for run in mlrun.seeds(1): evaluate(run, noise)
+
+        @pytest.mark.parametrize("noise", [0.0, 0.5, 1.0, 2.0])
+        def test_again(mlrun, noise):
+            mlrun.log_param("rows", 2000 if noise < 1.0 else 1999)
+            evaluate(mlrun, noise)
+            mlrun.judge(mlrun.no_regression("val_log_loss", against="tag:stage=production", margin=0.01))
+        """
+    )
+
+    pytester.runpytest("--mlrun").assert_outcomes(passed=7)
+
+    names = {run.run_id: run.name for run in stored_runs()}
+    assert {run.name: names[run.gates[0].baseline_id or ""] for run in stored_runs() if run.gates} == {
+        "test_again[0.0]": "test_sweep[0.0]",
+        "test_again[0.5]": "test_sweep[0.5]",
+        "test_again[1.0]": "test_sweep[1.0]",
+        "test_again[2.0]": "test_sweep[0.5]",
+    }
+
+
 def test_a_run_that_failed_is_no_baseline_unless_it_is_meant_by_its_id(
     pytester: pytest.Pytester, stored_runs: Runs
 ) -> None:
