@@ -53,15 +53,24 @@ def _tell(target: Path, ref: VersionRef, args: argparse.Namespace, console: Cons
     # What is said is read from the file: it was just verified.
     bundle, path = open_bundle(target), target.relative_to(root)
     seeds = sum("replicate" in run.params for run in bundle.companions)
-    judges = len(bundle.companions) - seeds
+    folds = sum("fold" in run.params for run in bundle.companions)
     if args.json:
         facts = {"run_id": bundle.row.run_id, "digest": bundle.row.digest, "file": str(target)}
         console.write(
-            json.dumps({**facts, "size_bytes": bundle.size_bytes, "seeds": seeds, "artifacts": bundle.artifacts})
+            json.dumps(
+                {
+                    **facts,
+                    "size_bytes": bundle.size_bytes,
+                    "seeds": seeds,
+                    "folds": folds,
+                    "artifacts": bundle.artifacts,
+                }
+            )
         )
         return
     more = [f"{seeds} seeds"] if seeds else []
-    more += ["the run that judged it"] if judges else []
+    more += [f"{folds} folds"] if folds else []
+    more += ["the run that judged it"] if len(bundle.companions) > seeds + folds else []
     console.write(
         clean_text(
             f"{ref}: run {bundle.row.short_id}  {name_of(bundle.row)}{', with ' if more else ''}{' and '.join(more)}"

@@ -101,8 +101,9 @@ def pack_baseline(store: Path, row: RunRecord, reader: Reader, *, judge_id: str 
 
 
 def is_replicate(run: RunRecord, parent: RunRecord) -> bool:
-    """Whether a run is a finished training of another one under a seed of its own."""
-    return run.parent_id == parent.run_id and "replicate" in run.params and run.status == "finished"
+    """Whether a run is a finished training of another one, under a seed of its own or on a fold."""
+    repeated = "replicate" in run.params or "fold" in run.params
+    return run.parent_id == parent.run_id and repeated and run.status == "finished"
 
 
 def write_baseline(target: Path, content: bytes) -> None:

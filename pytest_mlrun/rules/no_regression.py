@@ -12,6 +12,7 @@ from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.verdict import Decision, Verdict
 from pytest_mlrun.rules.arguments import expect_text, show
 from pytest_mlrun.rules.gate_policy import GatePolicy, Require, check_require
+from pytest_mlrun.rules.over_folds import NEW_DATA, FoldSizes, over_folds
 from pytest_mlrun.rules.over_seeds import ON_THESE_ROWS, OverSeeds, over_seeds_alone, over_seeds_and_rows
 from pytest_mlrun.rules.scored_rows import ScoredRows, align, changed_rows, influence_of, same_predictions
 from pytest_mlrun.rules.statistics.decision import ALPHA, MIN_EFF, Finding, decide
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.rules.statistics.sample import Array
     from pytest_mlrun.rules.statistics.sequential import Looks
 
-Claim = Literal["model", "procedure"]
+Claim = Literal["model", "procedure", "data"]
 KIND = "no-regression"
 _WRITE = 'mlrun.assert_no_regression("val_log_loss", against="RUN", margin=0.01)'
 
@@ -35,7 +36,8 @@ class NoRegression:
         metric: Name of the metric, with its split.
         against: The baseline: a run's name or id, or ``tag:key=value``.
         margin: Drop that is tolerated.
-        claim: ``model``, about this model on all such rows, or ``procedure``, about trainings like this one.
+        claim: ``model``, about this model on all such rows; ``procedure``, about trainings like this one; ``data``,
+            about trainings like this one on other data of the same kind.
         require: ``value``, ``evidence`` or ``proof``; None for the session's.
         must_detect: Drop that the rows must be able to show; None for the marker's.
         groups: What each row belongs to; None for the groups that ``evaluate`` was given.
@@ -62,10 +64,10 @@ class NoRegression:
                     f"the {name} of {self.metric!r} must be a number of 0 or more, found {show(value)}",
                     next_step=f"write the drop of {self.metric} that {_MEANT[name]}",
                 )
-        if self.claim not in {"model", "procedure"}:
+        if self.claim not in get_args(Claim):
             raise MetricError(
-                f"claim must be 'model' or 'procedure', found {show(self.claim)}",
-                next_step="write claim='model' for one trained model, 'procedure' for trainings under several seeds",
+                f"claim must be 'model', 'procedure' or 'data', found {show(self.claim)}",
+                next_step="write claim='model' for one trained model, 'procedure' for several seeds, 'data' for folds",
             )
         if self.variance not in get_args(Variance):
             raise MetricError(
@@ -73,6 +75,11 @@ class NoRegression:
                 next_step="leave it out: the sum of what seeds and rows vary is then never too small",
             )
         check_require(self.require, gate=f"the no-regression gate on {self.metric}")
+
+    @property
+    def speaks_of(self) -> str:
+        """What the verdict speaks of."""
+        return NEW_DATA if self.claim == "data" else f"this {self.claim}"
 
 
 _MEANT = {"margin": "does no harm", "must_detect": "the rows must be able to show"}
@@ -93,6 +100,7 @@ class Compared:
         baseline_digest: Digest of its record.
         new_scores: The metric of each training of this run, where several are meant.
         base_scores: Likewise, of the baseline.
+        folds: How large the folds are, where the trainings are those of a cross-validation.
     """
 
     name: str
@@ -105,6 +113,7 @@ class Compared:
     baseline_digest: str
     new_scores: Sequence[float] = ()
     base_scores: Sequence[float] = ()
+    folds: FoldSizes | None = None
 
 
 def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy, looks: Looks | None = None) -> Verdict:
@@ -124,7 +133,12 @@ def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy, 
         if not _have_scores(both) or require == "value":
             return _judge_bare(gate, both, require)
         sign = 1 if both.goal == "max" else -1
-        alone = over_seeds_alone([sign * one for one in both.new_scores], [sign * one for one in both.base_scores])
+        new_scores, base_scores = ([sign * one for one in side] for side in (both.new_scores, both.base_scores))
+        if both.folds is not None:
+            folds = over_folds(new_scores, base_scores, both.folds)
+            evidence = _Evidence(*folds, "", require, lone=False, looks=None, claim=NEW_DATA, min_eff=0.0)
+            return _conclude(gate, both, policy, evidence)
+        alone = over_seeds_alone(new_scores, base_scores)
         lone = len(both.new_scores) == 1
         evidence = _Evidence(*alone, "", require, lone, looks, claim=ON_THESE_ROWS, min_eff=0.0)
         return _conclude(gate, both, policy, evidence)
@@ -141,7 +155,7 @@ def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy, 
         method = _method_of(new[0], sample, groups)
     lone = gate.claim == "procedure" and len(new) == 1
     proven = _proven(gate, new, base, groups)
-    evidence = _Evidence(sample, method, refusal, proven, require, lone, looks, f"this {gate.claim}", MIN_EFF[require])
+    evidence = _Evidence(sample, method, refusal, proven, require, lone, looks, gate.speaks_of, MIN_EFF[require])
     return _conclude(gate, both, policy, evidence)
 
 
@@ -273,7 +287,7 @@ def _judge_bare(gate: NoRegression, both: Compared, require: Require) -> Verdict
         gate=KIND,
         metric=gate.metric,
         decision=by_value if decided else "INCONCLUSIVE",
-        claim=f"this {gate.claim}",
+        claim=gate.speaks_of,
         estimate=estimate,
         margin=float(gate.margin),
         require=require,

@@ -126,7 +126,8 @@ class Assertions:
             against: The baseline: ``churn@production``, the end of a run's id, a run's name, or ``tag:key=value``; of
                 several runs the newest that passed, with the params of this run if there is one.
             margin: Drop that does no harm, 0 or more, whichever way the metric goes.
-            claim: ``model``: this model on all such rows; ``procedure``: trainings like this one, by ``mlrun.seeds``.
+            claim: ``model``: this model on all such rows; ``procedure``: trainings like this one, by ``mlrun.seeds``;
+                ``data``: trainings on other data of this kind, by ``mlrun.folds``.
             groups: What each row belongs to, such as a patient; default the groups given to ``evaluate``.
             must_detect: Drop that the rows must be able to show 4 times in 5; fails before looking if they cannot.
             require: ``evidence``, the default; ``proof`` passes only what is proven no worse; ``value`` the numbers.

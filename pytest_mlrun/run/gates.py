@@ -44,10 +44,12 @@ def judge_gate(recording: Recording, gate: Gate | NoRegression) -> Verdict:
 
 
 def _judge_against(recording: Recording, gate: NoRegression) -> Verdict:
-    from pytest_mlrun.run.sides import judge_model, judge_procedure
+    from pytest_mlrun.run.sides import judge_data, judge_model, judge_procedure
 
     if gate.claim == "model":
         return judge_model(recording, gate)
+    if gate.claim == "data":
+        return judge_data(recording, gate)
     # Seeds that came until another gate was decided were looked at just as often for this one.
     looks = None if recording.sequence is None else recording.sequence.looks
     return judge_procedure(recording, gate, None, looks)

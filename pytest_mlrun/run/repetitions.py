@@ -1,4 +1,4 @@
-"""Begin child runs: trials of a search, and one training under several seeds."""
+"""Begin child runs: trials of a search, and one training under several seeds or on several folds."""
 
 from __future__ import annotations
 
@@ -9,9 +9,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from numpy.typing import ArrayLike
+
     from pytest_mlrun.recorder.recording import Recording
     from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.rules.no_regression import NoRegression
+    from pytest_mlrun.run.folds import Fold, Splitter
     from pytest_mlrun.run.run import Run
 
 
@@ -68,3 +71,37 @@ class Repetitions:
             seed = derive_seed(self._recording.plan.seed, "replicate", str(index))
             with begin_child(self._recording, {"replicate": index}, seed=seed, seed_source="derived") as recording:
                 yield Run(recording, tmp_path=self._tmp_path)
+
+    def folds(
+        self,
+        splitter: Splitter,
+        X: ArrayLike,  # noqa: N803 - scikit-learn's name
+        y: ArrayLike | None = None,
+        groups: ArrayLike | None = None,
+    ) -> Iterator[Fold]:
+        """Train once a fold of a cross-validation: ``for fold in mlrun.folds(KFold(10), X, y): ...``.
+
+        Each pass is a child run with the param ``fold``, a seed of its own, the positions ``fold.train`` and
+        ``fold.test``, and digests of both in its record. A gate with ``claim="data"`` compares them with the same folds
+        of a baseline.
+
+        Args:
+            splitter: What splits rows as scikit-learn's splitters do; give it a ``random_state``, such as this run's
+                seed, so that another run has the same folds.
+            X: The rows.
+            y: Their labels.
+            groups: What each row belongs to, for splitters that keep groups together.
+
+        Raises:
+            DataError: If it is no splitter, or a fold is tested on rows that it is trained on.
+        """
+        from pytest_mlrun.pillars.randomness import derive_seed
+        from pytest_mlrun.run.children import begin_child
+        from pytest_mlrun.run.folds import Fold, split_rows
+        from pytest_mlrun.run.splits import add_splits
+
+        for index, (train, test) in enumerate(split_rows(splitter, X, y, groups)):
+            seed = derive_seed(self._recording.plan.seed, "fold", str(index))
+            with begin_child(self._recording, {"fold": index}, seed=seed, seed_source="derived") as recording:
+                add_splits(recording, {"train": train, "test": test})
+                yield Fold(recording, tmp_path=self._tmp_path, train=train, test=test)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.recorder.baselines import Baseline
     from pytest_mlrun.recorder.recording import Recording
     from pytest_mlrun.records.project import Goal
+    from pytest_mlrun.records.run import RunRecord
     from pytest_mlrun.records.verdict import Verdict
     from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.rules.no_regression import NoRegression
@@ -69,6 +70,36 @@ def judge_procedure(recording: Recording, gate: NoRegression, base: Stored | Non
     return _judge(recording, gate, trainings, base or stored_side(recording, gate), looks)
 
 
+def judge_data(recording: Recording, gate: NoRegression) -> Verdict:
+    """Compare the folds of a run with those of its baseline.
+
+    Raises:
+        MetricError: If they are not the same folds, or one never logged the metric.
+        RunNotFoundError: If there is no such baseline.
+    """
+    from pytest_mlrun.rules.no_regression import Compared, judge_no_regression
+    from pytest_mlrun.run.folds import paired_folds
+
+    baseline, goal = recording.baseline(gate.against), _goal_of(recording, gate.metric)
+    stored = _stored_children(baseline, gate.metric, "fold")
+    folds = [child for child in recording.children if "fold" in child.params]
+    new, base, sizes = paired_folds(folds, stored, gate.metric, baseline=baseline.name)
+    both = Compared(
+        name=baseline.name,
+        goal=goal,
+        new=(),
+        base=(),
+        new_value=sum(new) / len(new),
+        base_value=sum(base) / len(base),
+        baseline_id=baseline.record.run_id,
+        baseline_digest=baseline.record.digest,
+        new_scores=new,
+        base_scores=base,
+        folds=sizes,
+    )
+    return judge_no_regression(gate, both, recording.plan.policy)
+
+
 def judge_seeds_bound(recording: Recording, gate: Gate, looks: Looks) -> Verdict:
     """Judge a floor or ceiling on the mean of a run's trainings under several seeds.
 
@@ -94,17 +125,25 @@ def stored_side(recording: Recording, gate: NoRegression) -> Stored:
     goal = _goal_of(recording, gate.metric)
     if gate.claim == "model":
         return Stored(baseline, goal, _all_rows([baseline.rows(gate.metric)]), [baseline.value(gate.metric)])
-    found = [run for run in baseline.replicates() if "replicate" in run.params and gate.metric in run.metrics]
-    if not found:
-        raise MetricError(
-            f"baseline {baseline.name} holds no trainings under several seeds with {gate.metric!r}",
-            where=f"run {baseline.record.name}",
-            next_step="record one with ten: for run in mlrun.seeds(10): train, then run.evaluate(…)",
-        )
+    found = _stored_children(baseline, gate.metric, "replicate")
     from pytest_mlrun.recorder.baselines import rows_of
 
     rows = _all_rows([rows_of(run, gate.metric, baseline.reader) for run in found])
     return Stored(baseline, goal, rows, [run.metrics[gate.metric] for run in found])
+
+
+def _stored_children(baseline: Baseline, metric: str, param: str) -> list[RunRecord]:
+    found = [run for run in baseline.replicates() if param in run.params and metric in run.metrics]
+    if found:
+        return found
+    seeds = param == "replicate"
+    raise MetricError(
+        f"baseline {baseline.name} holds no {'trainings under several seeds' if seeds else 'folds'} with {metric!r}",
+        where=f"run {baseline.record.name}",
+        next_step="record one with ten: for run in mlrun.seeds(10): train, then run.evaluate(…)"
+        if seeds
+        else "record one: for fold in mlrun.folds(splitter, X, y): train, then fold.evaluate(…)",
+    )
 
 
 def trainings_of(recording: Recording, metric: str, where: str) -> list[Recording]:

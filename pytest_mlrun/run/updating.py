@@ -44,7 +44,7 @@ def update_instead(recording: Recording, gate: NoRegression) -> Verdict | None:
         return None
     if gate.claim == "model":
         refuse_unlogged(recording, gate.metric)
-    else:
+    elif gate.claim == "procedure":
         trainings_of(recording, gate.metric, f"the no-regression gate on {gate.metric}")
     recording.write_context({f"{ASKS}{file}": True})
     return Verdict(
@@ -52,7 +52,7 @@ def update_instead(recording: Recording, gate: NoRegression) -> Verdict | None:
         metric=gate.metric,
         decision="INCONCLUSIVE",
         method=UPDATE,
-        claim=f"this {gate.claim}",
+        claim=gate.speaks_of,
         margin=float(gate.margin),
         primary=gate.primary,
         reason=f"not judged: this run becomes {file}",

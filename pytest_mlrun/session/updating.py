@@ -50,12 +50,12 @@ def _update(root: Path, file: str, asking: Sequence[RunRecord], store: Path) -> 
     reader = Store.open(store).reader()
     write_baseline(target, pack_baseline(store, passed[0], reader))
     after = _values(target)
-    head = f"baseline updated: {file} is {passed[0].name} ({passed[0].short_id}); look at it, then commit it"
-    return [head, *_changes(before, after)]
+    head = f"baseline updated: {file} is {passed[0].name} ({passed[0].short_id})"
+    return [head, *_changes(before, after), f"  look at it, then:  git add {file}"]
 
 
 def _values(file: Path) -> Mapping[str, float]:
-    """Return the metrics of a baseline, and their means over its seeds; nothing of one that cannot be read."""
+    """Return the metrics of a baseline, and their means over seeds and folds; nothing of one that cannot be read."""
     from pytest_mlrun.store.bundle import open_bundle
 
     try:
@@ -63,10 +63,11 @@ def _values(file: Path) -> Mapping[str, float]:
     except StoreError:
         return {}
     values = dict(bundle.row.metrics)
-    seeds = [run for run in bundle.companions if "replicate" in run.params]
-    for metric in sorted({metric for run in seeds for metric in run.metrics}):
-        scores = [run.metrics[metric] for run in seeds if metric in run.metrics]
-        values[f"{metric} of {len(scores)} seeds"] = sum(scores) / len(scores)
+    for param, what in (("replicate", "seeds"), ("fold", "folds")):
+        family = [run for run in bundle.companions if param in run.params]
+        for metric in sorted({metric for run in family for metric in run.metrics}):
+            scores = [run.metrics[metric] for run in family if metric in run.metrics]
+            values[f"mean {metric} of {len(scores)} {what}"] = sum(scores) / len(scores)
     return values
 
 

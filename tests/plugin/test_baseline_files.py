@@ -263,12 +263,13 @@ def test_the_session_rewrites_the_baselines_that_its_gates_name_and_fails(commit
     assert (new.row.name, new.row.gates, len(seeds.companions)) == ("test_new0", (), 10)
     result.stdout.fnmatch_lines(
         [
-            f"baseline updated: {FILE} is test_new0 ({new.row.short_id}); look at it, then commit it",
+            f"baseline updated: {FILE} is test_new0 ({new.row.short_id})",
             f"  val_mae * {old.row.metrics['val_mae']:.4g} → {new.row.metrics['val_mae']:.4g}",
             f"  val_rmse * {old.row.metrics['val_rmse']:.4g} → {new.row.metrics['val_rmse']:.4g}",
-            "  val_mae of 10 seeds * → none",
-            "baseline updated: mlrun-baselines/new.mlrun is test_new1 (*); look at it, then commit it",
-            "  val_rmse of 10 seeds  none → 0.*",
+            "  mean val_mae of 10 seeds * → none",
+            f"  look at it, then:  git add {FILE}",
+            "baseline updated: mlrun-baselines/new.mlrun is test_new1 (*)",
+            "  mean val_rmse of 10 seeds  none → 0.*",
         ]
     )
     judge(committed, f"train(mlrun, worse=0.2); {GATE}").assert_outcomes(passed=1)
