@@ -380,6 +380,27 @@ def test_replicates_until_a_gate_is_decided_need_a_baseline_before_anything_trai
     assert len(until) == 1
 
 
+@pytest.mark.slow
+def test_replicates_stop_when_the_gate_is_decided(fresh: Callable[[str], Checkout]) -> None:
+    checkout = fresh("seed_replicates")
+    # The team records ten seeds once, and commits them. Its 107 rows decide no margin of 0.03.
+    checkout.edit("tests/test_until.py", "margin=0.03", "margin=0.3")
+    checkout.edit("tests/test_replicates.py", "mlrun.seeds(4)", "mlrun.seeds(10)")
+    recorded = checkout.pytest("--mlrun", "-q", "-k", "mean_over_replicates", "tests/test_replicates.py")
+    wrote = checkout.program("baseline", "init", "test_the_mean_over_replicates", "--as", "vibration@production")
+    checkout.commit()
+    shutil.rmtree(checkout.store)
+
+    answer = checkout.pytest("--mlrun", "tests/test_until.py")
+
+    assert (recorded.code, wrote.code, answer.code) == (0, 0, 0), answer.text
+    parent, *seeds = checkout.runs("vibration")
+    (verdict,) = parent.gates
+    assert (verdict.decision, verdict.claim) == ("PASS", "this procedure")
+    assert verdict.method.startswith(f"{len(seeds)} new against 10 stored seeds, rows and seeds, looks at 1, 2, 3, 5")
+    assert len(seeds) in {1, 2, 3}
+
+
 # -- a search loop with child runs -------------------------------------------------------------------------------------
 
 
