@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.registries import find_registry, find_version, lazy_finder, record_of, require_note
 from pytest_mlrun.cli.source import find_store, open_reader
-from pytest_mlrun.errors import RunNotFoundError, StoreDamagedError, StoreError
+from pytest_mlrun.errors import RunNotFoundError, StoreDamagedError, StoreError, StoreWriteError
 from pytest_mlrun.recorder.baseline_files import baseline_path, pack_baseline, write_baseline
 from pytest_mlrun.records.event import ModelVersion
 from pytest_mlrun.registry.actor import find_actor
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
         console.write(clean_text(f"  unguarded:  mlrun.toml has no [aliases.{alias}]"))
     files = [path_of(project.root, done.event)]
     if baseline is not None:
-        write_baseline(target, baseline)
+        _write(target, baseline)
         files.append(target)
     names = " ".join(str(file.relative_to(project.root)) for file in files)
     console.write(clean_text(f"  commit it:  git add {names}"))
@@ -54,6 +55,17 @@ def run(args: argparse.Namespace, console: Console) -> int:
         cure = f"pytest-mlrun baseline init {target.stem}"
         console.note(f"no baseline was written: the run is not in a store here. Where it is: {cure}")
     return 0
+
+
+def _write(target: Path, baseline: bytes) -> None:
+    try:
+        write_baseline(target, baseline)
+    except StoreWriteError as error:
+        raise StoreWriteError(
+            f"promoted, but its baseline was not written: {error.headline}",
+            where=error.where,
+            next_step=f"commit the event; make room, then: pytest-mlrun baseline init {target.stem}",
+        ) from error
 
 
 def _pack(args: argparse.Namespace, console: Console, version: ModelVersion) -> bytes | None:

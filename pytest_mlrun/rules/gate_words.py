@@ -62,7 +62,8 @@ def _p(verdict: Verdict) -> str:
     p, m = verdict.p or 0.0, verdict.m or 1
     # Of several looks the level is smaller than alpha, and the method says it.
     many = "" if m == 1 or verdict.alpha != ALPHA else f", x{m} gates = {min(1.0, p * m):.1g}"
-    return f"p(not worse than the margin)={p:.1g}{many}"
+    what = "the bound holds" if verdict.margin is None else "not worse than the margin"
+    return f"p({what})={p:.1g}{many}"
 
 
 def _decimals(verdict: Verdict) -> int:

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 Claim = Literal["model", "procedure", "data"]
 KIND = "no-regression"
+_MOST = 0.8
+"""Part of the spread from which its one source is worth more than the other."""
 _WRITE = 'mlrun.assert_no_regression("val_log_loss", against="RUN", margin=0.01)'
 
 
@@ -315,7 +317,16 @@ def _told(both: Compared, found: Finding, sample: Sample, gate: NoRegression) ->
         needed = rows_needed(sample, distance=gate.margin)
         if needed is not None and needed > sample.n and gate.claim == "model":
             parts.append(f"about {needed:,} rows (here {sample.n:,}) would prove an equal model equal 4 times in 5")
+        if sample.row_share is not None:
+            parts.append(_what_helps(sample.row_share))
     return "; ".join(parts)
+
+
+def _what_helps(row_share: float) -> str:
+    shares = f"of the spread rows make {row_share:.0%}, seeds {1 - row_share:.0%}"
+    if max(row_share, 1 - row_share) < _MOST:
+        return shares
+    return f"{shares}: more {'rows' if row_share >= _MOST else 'seeds'} would help"
 
 
 def _blind(wanted: float, mde: float, sample: Sample) -> str:

@@ -114,7 +114,7 @@ class SessionResults:
             self._runs,
             lambda run: self._pins.project_of(Path(json.loads(run.context["project"]))),
             store=self._settings.store,
-        )
+        ) or ["no baseline was updated: no gate of this session names a committed file"]
 
     def write_summary(self, reporter: pytest.TerminalReporter, *, verbosity: int) -> None:
         """Write the table of this session's runs."""

@@ -328,3 +328,27 @@ def test_a_baseline_of_the_registry_is_rewritten_by_promoting_only(registered: p
         ]
     )
     assert (registered.path / FILE).read_bytes() == before
+
+
+@pytest.mark.slow
+def test_a_session_that_had_nothing_to_rewrite_says_so_and_fails(committed: pytest.Pytester) -> None:
+    result = judge(committed, "train(mlrun)", options=(UPDATE,))
+
+    assert result.ret == 1
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["no baseline was updated: no gate of this session names a committed file"])
+
+
+@pytest.mark.slow
+def test_a_baseline_that_cannot_be_written_is_said_after_the_promotion(
+    registered: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    registered.path.joinpath("mlrun-baselines").write_text("in the way")
+    capsys.readouterr()
+
+    assert main(["promote", "churn/1", "production", "--note", "first"]) == 2
+
+    said = capsys.readouterr()
+    assert said.out.startswith("churn@production is churn/1\n")
+    assert said.err.startswith("error: promoted, but its baseline was not written: ")
+    assert "then: pytest-mlrun baseline init churn@production" in said.err

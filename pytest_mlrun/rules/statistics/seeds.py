@@ -94,7 +94,8 @@ def two_way(
     else:
         seeds = [(_variance(arm) / len(arm), len(arm) - 1.0) for arm in (new_values, base_values)]
     total, freedom = satterthwaite([(row_variance, max(rows.n_eff - 1, 1.0)), *seeds])
-    return Sample(mean.value, math.sqrt(total), 0.0, rows.n_eff, rows.n, df=freedom)
+    share = row_variance / total if total else None
+    return Sample(mean.value, math.sqrt(total), 0.0, rows.n_eff, rows.n, df=freedom, row_share=share)
 
 
 def satterthwaite(parts: list[tuple[float, float]]) -> tuple[float, float]:
