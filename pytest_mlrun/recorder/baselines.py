@@ -10,8 +10,9 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_mlrun.errors import MetricError, RunNotFoundError, StoreDamagedError
+from pytest_mlrun.recorder.baseline_files import is_replicate
 from pytest_mlrun.recorder.evaluated import CONTEXT, Evaluations
-from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.records.run import REPEATED, RunRecord
 from pytest_mlrun.registry.refs import parse_ref
 from pytest_mlrun.rules.suggest import did_you_mean
 
@@ -81,9 +82,22 @@ class Baseline:
         return rows_of(self._owner(metric), metric, self.reader)
 
     def replicates(self) -> list[RunRecord]:
-        """Return the finished trainings that the run repeated under several seeds."""
+        """Return the finished trainings that the run repeated, under several seeds or on folds.
+
+        Raises:
+            StoreDamagedError: If they are not those that the run recorded.
+        """
         family = self.reader.runs(experiment=self.record.experiment, session_id=self.record.session_id)
-        return [run for run in family if run.parent_id == self.record.run_id and run.status == "finished"]
+        found = [run for run in family if is_replicate(run, self.record)]
+        recorded = json.loads(self.record.context.get(REPEATED, "null"))
+        if recorded is not None and recorded != {run.run_id: run.digest for run in found}:
+            raise StoreDamagedError(
+                f"baseline {self.name} has other seeds or folds than it recorded",
+                details=(f"recorded {len(recorded)}, found {len(found)}, or one was changed",),
+                where=f"run {self.record.name}",
+                next_step="write the baseline anew where its store is, or see: pytest-mlrun verify",
+            )
+        return found
 
 
 def resolve_baseline(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from fnmatch import fnmatch
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from pytest_mlrun.cli import main
 from pytest_mlrun.store.bundle import open_bundle
+from pytest_mlrun.store.bundle_form import pack, unpack
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from tests.conftest import Runs
 
 MODEL = """
@@ -352,3 +353,30 @@ def test_a_baseline_that_cannot_be_written_is_said_after_the_promotion(
     assert said.out.startswith("churn@production is churn/1\n")
     assert said.err.startswith("error: promoted, but its baseline was not written: ")
     assert "then: pytest-mlrun baseline init churn@production" in said.err
+
+
+def test_a_committed_seed_that_was_dropped_or_changed_is_refused(committed: pytest.Pytester) -> None:
+    file = committed.path / FILE
+    members = unpack(file.read_bytes())
+    dropped = next(name for name in members if name.startswith("runs/"))
+    digest = json.loads(members["bundle.json"])["runs"]
+    fewer = {name: content for name, content in members.items() if name != dropped}
+    del digest[Path(dropped).stem]
+    about = {**json.loads(members["bundle.json"]), "runs": digest}
+    fewer["bundle.json"] = json.dumps(about, sort_keys=True, separators=(",", ":")).encode() + b"\n"
+    # What no run names any more would be refused for that reason.
+    texts = b"".join(content for name, content in fewer.items() if name.endswith(".json"))
+    fewer = {name: content for name, content in fewer.items() if name[:8] != "objects/" or name[8:].encode() in texts}
+    file.write_bytes(pack(fewer))
+    assert len(open_bundle(file).companions) == 9
+
+    result = judge(committed, until(0.0))
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E*StoreDamagedError: baseline * has other seeds or folds than it recorded",
+            "E*recorded 10, found 9, or one was changed",
+            "E*next:*",
+        ]
+    )
