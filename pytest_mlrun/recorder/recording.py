@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_mlrun.errors import ArtifactError, GateFailure, ParamError, RunClosedError
-from pytest_mlrun.recorder.end import describe_end
+from pytest_mlrun.recorder.end import describe_end, list_repeated
 from pytest_mlrun.records.identity import now_us
-from pytest_mlrun.records.run import REPEATED, Artifact, Outcome, RunEnd, RunRecord
+from pytest_mlrun.records.run import Artifact, Outcome, RunEnd, RunRecord
 
 if TYPE_CHECKING:
     from pytest_mlrun.pillars.code import CodeState
@@ -361,7 +361,11 @@ class Recording:
             self.channels.clear()
         wall_s = round(time.perf_counter() - self._started, 6)
         peak, oom_kills = self._recorder.meters.end(self.id)
-        facts = {**peak.context(), "time.wall_s": json.dumps(wall_s), **self._repeated()}
+        facts = {
+            **peak.context(),
+            "time.wall_s": json.dumps(wall_s),
+            **list_repeated(child.record for child in self.children),
+        }
         self._recorder.writer.context(self.id, facts)
         if stopped:
             end = RunEnd("killed", outcome, cause_detail=stopped, ended_us=now_us())
@@ -371,12 +375,6 @@ class Recording:
             )
         self.record = self._recorder.finish(self, end, last=last)
         return self.record
-
-    def _repeated(self) -> dict[str, str]:
-        # Who registers or commits this run vouches for its seeds and folds too: none can be changed or dropped later.
-        found = [child.record for child in self.children if {"replicate", "fold"} & child.params.keys()]
-        digests = {row.run_id: row.digest for row in found if row is not None and row.status == "finished"}
-        return {REPEATED: json.dumps(digests, sort_keys=True)} if digests else {}
 
     def outcome_within(self, outcome: Outcome, error: BaseException | None) -> Outcome:
         """Return what became of this run when it is still open at the end of the one around it.
