@@ -361,12 +361,8 @@ class Recording:
             self.channels.clear()
         wall_s = round(time.perf_counter() - self._started, 6)
         peak, oom_kills = self._recorder.meters.end(self.id)
-        facts = {
-            **peak.context(),
-            "time.wall_s": json.dumps(wall_s),
-            **list_repeated(child.record for child in self.children),
-        }
-        self._recorder.writer.context(self.id, facts)
+        repeated = list_repeated(child.record for child in self.children)
+        self._recorder.writer.context(self.id, {**peak.context(), "time.wall_s": json.dumps(wall_s), **repeated})
         if stopped:
             end = RunEnd("killed", outcome, cause_detail=stopped, ended_us=now_us())
         else:
