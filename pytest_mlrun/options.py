@@ -70,6 +70,13 @@ OPTIONS = (
         "N",
         "Number of primary gates that share the error rate, of all shards; default those collected here.",
     ),
+    Option(
+        "mlrun_update_baselines",
+        "flag",
+        False,
+        None,
+        "Rewrite the committed baselines that gates name from this session's runs, and fail, so that a person looks.",
+    ),
     Option("mlrun_junit", "flag", False, None, "Add each run's id, params and metrics to its JUnit test case."),
 )
 _WANTED: Mapping[str, str] = {"flag": "true or false", "text": "text", "integer": "a whole number"}
@@ -85,6 +92,7 @@ class Settings(NamedTuple):
         release: Whether gates must be proven.
         inconclusive: ``warn`` or ``fail``: what a gate does that cannot be decided.
         gates: Number of primary gates, if it was said.
+        update_baselines: Whether runs become the baselines of their gates.
         branch_seed: Seed, and where it comes from, of all runs of a session that branches.
     """
 
@@ -100,6 +108,7 @@ class Settings(NamedTuple):
     release: bool
     inconclusive: str
     gates: int | None
+    update_baselines: bool
     branch_seed: tuple[int, str] | None = None
 
 
@@ -148,6 +157,7 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
         release=bool(values["mlrun_release"]),
         inconclusive=_read_inconclusive(values["mlrun_inconclusive"]),
         gates=_read_gates(values["mlrun_gates"]),
+        update_baselines=bool(values["mlrun_update_baselines"]),
     )
 
 

@@ -21,7 +21,8 @@ def run(args: argparse.Namespace, console: Console) -> int:
         merged = store.take_bundle(bundle)
         write_merged(merged, name, store, args, console)
         if not args.json:
-            console.write(clean_text(f"  {bundle.row.short_id}  {name_of(bundle.row)}"))
+            for row in (bundle.row, *bundle.companions):
+                console.write(clean_text(f"  {row.short_id}  {name_of(row)}"))
         for artifact in bundle.left_out if merged.added and not args.json else ():
             console.write(clean_text(f"  not in the file: {artifact}"))
     return 0

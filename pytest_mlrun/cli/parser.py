@@ -47,6 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_endpoint(verbs)
     _add_whence(verbs)
     _add_fetch(verbs)
+    _add_baseline(verbs)
     _add_verify(verbs)
     _add_merge(verbs)
     _add_export(verbs)
@@ -263,6 +264,21 @@ def _add_fetch(verbs: _Verbs[_Parser]) -> None:
     verb.add_argument(
         "-o", "--output", metavar="DIR", default=".", help="folder to write to; the current one if not given"
     )
+
+
+def _add_baseline(verbs: _Verbs[_Parser]) -> None:
+    summary = "Write the baseline that gates compare with into a file that is committed"
+    actions = verbs.add_parser("baseline", help=summary, description=f"{summary}.").add_subparsers(
+        metavar="ACTION", required=True, parser_class=_Parser
+    )
+    what = "Write the rows and seeds of a run that passed to mlrun-baselines/MODEL@ALIAS.mlrun"
+    example = "pytest-mlrun baseline init 9f3a01bc --as churn@production"
+    action = _add_verb(actions, "init", what, example, module="baseline")
+    action.add_argument("ref", metavar="RUN", help=_RUN)
+    action.add_argument(
+        "--as", dest="alias", metavar="MODEL@ALIAS", help="what gates call it; RUN, where that is a model version"
+    )
+    _add_json(action)
 
 
 def _add_verify(verbs: _Verbs[_Parser]) -> None:

@@ -161,6 +161,8 @@ def verify_bundles(args: argparse.Namespace, console: Console) -> int:
         if not args.json:
             held = f"{len(bundle.artifacts)} of {_count(len(bundle.row.artifacts), 'artifact')}"
             facts = f"{_count(len(bundle.row.series), 'series', plural='series')}, {held}"
+            if bundle.companions:
+                facts += f", {_count(len(bundle.companions), 'further run')}"
             text = f"every digest holds: {bundle.row.short_id}  {bundle.row.name}, {facts} in {name}"
             console.write(clean_text(text), {"green": True})
     return code

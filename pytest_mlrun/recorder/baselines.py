@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Protocol
 
 from pytest_mlrun.errors import MetricError, RunNotFoundError, StoreDamagedError
+from pytest_mlrun.recorder.baseline_files import is_replicate
 from pytest_mlrun.recorder.evaluated import CONTEXT, Evaluations
-from pytest_mlrun.records.names import BASELINES_FOLDER
-from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.records.run import REPEATED, RunRecord
 from pytest_mlrun.registry.refs import parse_ref
 from pytest_mlrun.rules.suggest import did_you_mean
 
@@ -39,10 +41,12 @@ class Baseline:
     Attributes:
         record: The run.
         reader: Where it was found.
+        judge: The run that judged it as a winner, whose metrics speak of the same model.
     """
 
     record: RunRecord
     reader: Evidence
+    judge: RunRecord | None = None
 
     @property
     def name(self) -> str:
@@ -55,15 +59,19 @@ class Baseline:
         Raises:
             MetricError: If the baseline never logged it.
         """
-        if metric not in self.record.metrics:
-            known = self.record.metrics
-            raise MetricError(
-                f"baseline {self.record.short_id} never logged {metric!r}{did_you_mean(metric, known)}",
-                details=(f"it has: {', '.join(known) or 'no metrics'}",),
-                where=f"run {self.record.name}",
-                next_step="gate on a metric that both have, or name a baseline that has it",
-            )
-        return self.record.metrics[metric]
+        return self._owner(metric).metrics[metric]
+
+    def _owner(self, metric: str) -> RunRecord:
+        for run in (self.record, self.judge):
+            if run is not None and metric in run.metrics:
+                return run
+        known = [*self.record.metrics, *(self.judge.metrics if self.judge is not None else ())]
+        raise MetricError(
+            f"baseline {self.record.short_id} never logged {metric!r}{did_you_mean(metric, known)}",
+            details=(f"it has: {', '.join(known) or 'no metrics'}",),
+            where=f"run {self.record.name}",
+            next_step="gate on a metric that both have, or name a baseline that has it",
+        )
 
     def rows(self, metric: str) -> ScoredRows | None:
         """Return the rows that a metric was computed on; None where it was logged by hand.
@@ -71,16 +79,40 @@ class Baseline:
         Raises:
             StoreError: If the rows are missing or damaged.
         """
-        return rows_of(self.record, metric, self.reader)
+        return rows_of(self._owner(metric), metric, self.reader)
 
     def replicates(self) -> list[RunRecord]:
-        """Return the finished trainings that the run repeated under several seeds."""
+        """Return the finished trainings that the run repeated, under several seeds or on folds.
+
+        Raises:
+            StoreDamagedError: If they are not those that the run recorded.
+        """
         family = self.reader.runs(experiment=self.record.experiment, session_id=self.record.session_id)
-        return [run for run in family if run.parent_id == self.record.run_id and run.status == "finished"]
+        found = [run for run in family if is_replicate(run, self.record)]
+        recorded = json.loads(self.record.context.get(REPEATED, "null"))
+        if recorded is not None and recorded != {run.run_id: run.digest for run in found}:
+            raise StoreDamagedError(
+                f"baseline {self.name} has other seeds or folds than it recorded",
+                details=(f"recorded {len(recorded)}, found {len(found)}, or one was changed",),
+                where=f"run {self.record.name}",
+                next_step="write the baseline anew where its store is, or see: pytest-mlrun verify",
+            )
+        return found
 
 
-def resolve_baseline(ref: str, reader: Reader, *, judged: str, project_dir: Path) -> Baseline:
+def resolve_baseline(
+    ref: str,
+    reader: Reader,
+    *,
+    judged: str,
+    project_dir: Path,
+    case: Mapping[str, str] = MappingProxyType({}),
+    params: Mapping[str, str] = MappingProxyType({}),
+) -> Baseline:
     """Return the baseline that a gate names; there is always one, or an error.
+
+    Of several runs that a name or tag means, the newest with the params of the judged run is taken; where there is
+    none, the newest with its parametrization; where there is none either, the newest.
 
     Args:
         ref: A model version, ``churn@production`` or ``churn/3``: what the registry says, from the store or from the
@@ -90,6 +122,8 @@ def resolve_baseline(ref: str, reader: Reader, *, judged: str, project_dir: Path
         reader: The store.
         judged: Id of the run that is judged, which is no baseline of itself.
         project_dir: Folder of ``mlrun.toml``.
+        case: Params that the judged run had when it began, name to JSON text.
+        params: Those that it has by now.
 
     Raises:
         RunNotFoundError: If no run answers to it.
@@ -116,7 +150,7 @@ def resolve_baseline(ref: str, reader: Reader, *, judged: str, project_dir: Path
         )
     passed = [run for run in others if run.status == "finished" and run.outcome == "passed"]
     if passed:
-        return Baseline(passed[-1], reader)
+        return Baseline(_closest(passed, case, params), reader)
     raise _missing(ref, others)
 
 
@@ -131,6 +165,16 @@ def rows_of(run: RunRecord, metric: str, reader: Evidence) -> ScoredRows | None:
     artifacts = {artifact.name: artifact for artifact in run.artifacts}
     evaluations = Evaluations(facts, artifacts, lambda artifact: reader.read_artifact(run, artifact.name))
     return evaluations.rows(metric, run.metrics.get(metric))
+
+
+def _closest(runs: Sequence[RunRecord], case: Mapping[str, str], params: Mapping[str, str]) -> RunRecord:
+    """Return the run that is most like the judged one, the newest of several: ids say nothing of what was trained."""
+
+    def likeness(place: int) -> tuple[bool, bool, bool, int]:
+        run = runs[place]
+        return dict(run.params) == dict(params), case.items() <= run.params.items(), run.parent_id is None, place
+
+    return runs[max(range(len(runs)), key=likeness)]
 
 
 def _tagged(ref: str, reader: Reader) -> list[RunRecord]:
@@ -155,6 +199,6 @@ def _missing(ref: str, others: list[RunRecord]) -> RunNotFoundError:
         return RunNotFoundError(
             f"no baseline: there is no such model {named.model!r}",
             details=(f"{ref!r} names a registered model, and none is registered here",),
-            next_step=f"register one, or commit a run: pytest-mlrun export RUN -o {BASELINES_FOLDER}/{named}.mlrun",
+            next_step=f"register one, or commit a run that passed: pytest-mlrun baseline init RUN --as {named}",
         )
     return RunNotFoundError(f"no baseline: no run answers to {ref!r}", next_step=_CURE)

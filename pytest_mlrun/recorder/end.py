@@ -1,12 +1,14 @@
-"""Say how a run ended, and why if it went wrong."""
+"""Say how a run ended, why if it went wrong, and what it repeated."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import Iterable
 from typing import Final
 
 from pytest_mlrun.errors import GateFailure
 from pytest_mlrun.records.identity import now_us
-from pytest_mlrun.records.run import Outcome, RunEnd, Status
+from pytest_mlrun.records.run import REPEATED, Outcome, RunEnd, RunRecord, Status
 
 _MOST_ERROR_CHARS: Final = 20_000
 
@@ -43,3 +45,16 @@ def describe_end(
     completed = phase == "teardown" or isinstance(error, GateFailure)
     status: Status = "killed" if cause == "interrupted" else "finished" if completed else "failed"
     return RunEnd(status, outcome, cause, detail, text[-_MOST_ERROR_CHARS:], now_us())
+
+
+def list_repeated(children: Iterable[RunRecord | None]) -> dict[str, str]:
+    """Return the context that names the seeds and folds of a run with their digests.
+
+    Who registers or commits the run vouches for them too: none can be changed or dropped later.
+    """
+    digests = {
+        row.run_id: row.digest
+        for row in children
+        if row is not None and row.status == "finished" and {"replicate", "fold"} & row.params.keys()
+    }
+    return {REPEATED: json.dumps(digests, sort_keys=True)} if digests else {}

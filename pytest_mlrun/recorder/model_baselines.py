@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, NamedTuple
 
 from pytest_mlrun.errors import RunNotFoundError, StoreDamagedError
-from pytest_mlrun.records.names import BASELINES_FOLDER
+from pytest_mlrun.recorder.baseline_files import SUFFIX, baseline_path, find_judge
+from pytest_mlrun.records.event import ModelVersion
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.registry.log import list_models
-from pytest_mlrun.registry.refs import parse_ref
+from pytest_mlrun.registry.refs import VersionRef, parse_ref
 from pytest_mlrun.registry.resolve import resolve
 
 if TYPE_CHECKING:
@@ -18,23 +19,36 @@ if TYPE_CHECKING:
     from pytest_mlrun.store.bundle import Bundle
     from pytest_mlrun.store.reader import Reader
 
-_SUFFIX: Final = ".mlrun"
+
+class Found(NamedTuple):
+    """A baseline, and where its rows are.
+
+    Attributes:
+        record: The run.
+        reader: Where it was found.
+        judge: The run that judged it as a winner, if one did.
+    """
+
+    record: RunRecord
+    reader: Evidence
+    judge: RunRecord | None
 
 
 @dataclass(frozen=True, slots=True)
-class _OneRun:
-    """An exported run, read like a store that has no other."""
+class _File:
+    """An exported run and those that belong to it, read like a store that has no other."""
 
     bundle: Bundle
 
-    def read_artifact(self, run: RunRecord, name: str) -> bytes:  # noqa: ARG002 - there is only one
-        return self.bundle.read_artifact(name)
+    def read_artifact(self, run: RunRecord, name: str) -> bytes:
+        return self.bundle.read_artifact(name, run)
 
-    def runs(self, *, experiment: str, session_id: str) -> list[RunRecord]:  # noqa: ARG002 - trainings repeated under seeds are not exported
-        return []
+    def runs(self, *, experiment: str, session_id: str) -> list[RunRecord]:
+        found = (self.bundle.run, *self.bundle.companions)
+        return [run for run in found if (run.experiment, run.session_id) == (experiment, session_id)]
 
 
-def find_committed(ref: str, project_dir: Path) -> tuple[RunRecord, Evidence] | None:
+def find_committed(ref: str, project_dir: Path) -> Found | None:
     """Read the exported file that a gate names.
 
     Args:
@@ -47,11 +61,12 @@ def find_committed(ref: str, project_dir: Path) -> tuple[RunRecord, Evidence] | 
     Raises:
         StoreError: The file cannot be read.
         StoreDamagedError: It is not what was exported.
+        RunNotFoundError: Its run did not pass.
     """
-    return _open(project_dir / ref) if ref.endswith(_SUFFIX) else None
+    return _passed(_open(project_dir / ref), ref) if ref.endswith(SUFFIX) else None
 
 
-def find_registered(ref: str, reader: Reader, project_dir: Path) -> tuple[RunRecord, Evidence] | None:
+def find_registered(ref: str, reader: Reader, project_dir: Path) -> Found | None:
     """Find the run of the model version that a gate names.
 
     Args:
@@ -70,36 +85,70 @@ def find_registered(ref: str, reader: Reader, project_dir: Path) -> tuple[RunRec
     named = parse_ref(ref)
     if named is None:
         return None
-    export = f"pytest-mlrun export {named} -o {BASELINES_FOLDER}/{named}{_SUFFIX}"
-    committed = project_dir / BASELINES_FOLDER / f"{named}{_SUFFIX}"
+    committed = baseline_path(project_dir, named)
     if named.model not in list_models(project_dir):
-        return _open(committed) if committed.is_file() else None
+        return _passed(_open(committed), str(named)) if committed.is_file() else None
     version = resolve(project_dir, ref)
     try:
-        record = reader.find(version.run_id)
+        found = Found(reader.find(version.run_id), reader, _judge_in(reader, version))
     except RunNotFoundError:
         if not committed.is_file():
             raise RunNotFoundError(
                 f"no baseline: {named} is run {version.run_id[-8:]}, which is not in this store",
                 where=str(committed),
-                next_step=f"commit it where its store is: {export}",
+                next_step=f"commit it where its store is: {_cure(named)}",
             ) from None
         found = _open(committed)
-        where = str(committed)
+        _check(found, version, named, where=str(committed))
     else:
-        found, where = (record, reader), f"run {record.short_id}"
-    if (found[0].run_id, found[0].digest) != (version.run_id, version.run_digest):
+        _check(found, version, named, where=f"run {found.record.short_id}")
+    return found
+
+
+def _cure(named: VersionRef) -> str:
+    return f"pytest-mlrun baseline init {named}"
+
+
+def _judge_in(reader: Reader, version: ModelVersion) -> RunRecord | None:
+    found = reader.find_all(version.judge_id) if version.judge_id else []
+    return found[-1] if found else None
+
+
+def _check(found: Found, version: ModelVersion, named: VersionRef, *, where: str) -> None:
+    """Hold the runs to what was registered.
+
+    Raises:
+        StoreDamagedError: One is another.
+    """
+    judge = found.judge is None or not version.judge_id or found.judge.digest == version.judge_digest
+    if (found.record.run_id, found.record.digest) != (version.run_id, version.run_digest) or not judge:
         raise StoreDamagedError(
             f"the baseline of {named} is not the run that was registered",
             details=(f"registered: {version.run_id}, {version.run_digest[:19]}…",),
             where=where,
-            next_step=f"export it anew where its store is: {export}",
+            next_step=f"write it anew where its store is: {_cure(named)}",
         )
-    return found
 
 
-def _open(path: Path) -> tuple[RunRecord, Evidence]:
+def _passed(found: Found, name: str) -> Found:
+    """Return a baseline for which no registry answers: nobody but its own record says that it was good.
+
+    Raises:
+        RunNotFoundError: Its test did not pass.
+    """
+    run = found.record
+    if run.status == "finished" and run.outcome == "passed":
+        return found
+    raise RunNotFoundError(
+        f"no baseline: the run committed as {name} did not pass",
+        details=(f"{run.short_id} ended {run.outcome or run.status}",),
+        where=f"run {run.name}",
+        next_step="commit one that passed: pytest-mlrun baseline init RUN --as MODEL@ALIAS",
+    )
+
+
+def _open(path: Path) -> Found:
     from pytest_mlrun.store.bundle import open_bundle
 
     bundle = open_bundle(path)
-    return bundle.run, _OneRun(bundle)
+    return Found(bundle.run, _File(bundle), find_judge(bundle.run, bundle.companions))

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pytest_mlrun.errors import ArtifactError, GateFailure, ParamError, RunClosedError
-from pytest_mlrun.recorder.end import describe_end
+from pytest_mlrun.recorder.end import describe_end, list_repeated
 from pytest_mlrun.records.identity import now_us
 from pytest_mlrun.records.run import Artifact, Outcome, RunEnd, RunRecord
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.rules.row_ids import RowIds
     from pytest_mlrun.rules.scored_rows import ScoredRows
+    from pytest_mlrun.rules.seed_sequence import SeedSequence
     from pytest_mlrun.store.objects import Staged
     from pytest_mlrun.store.points import Series
 
@@ -49,6 +50,7 @@ class Recording:
         marker_gates: The marker's gates that were judged.
         log_metric: Log one value of a metric; see ``Run.log_metric``.
         selected: The winner that the run was given.
+        sequence: The seeds that it trains until a gate is decided.
         splits: The rows of every split logged so far.
         checkpoints: The checkpoints that are kept so far.
         evaluations: Metric to how it was computed, of those that were computed from rows.
@@ -84,6 +86,7 @@ class Recording:
         self.children: list[Recording] = []
         self.parent: Recording | None = None
         self.selected: Selected | None = None
+        self.sequence: SeedSequence | None = None
         self.closed = False
         self.record: RunRecord | None = None
         self._recorder = recorder
@@ -319,7 +322,9 @@ class Recording:
         from pytest_mlrun.recorder.baselines import resolve_baseline
 
         reader, folder = self._recorder.store.reader(), self.plan.project.root
-        return resolve_baseline(ref, reader, judged=self.id, project_dir=folder)
+        return resolve_baseline(
+            ref, reader, judged=self.id, project_dir=folder, case=self.plan.params, params=self.params
+        )
 
     @property
     def looks(self) -> Looks:
@@ -366,7 +371,8 @@ class Recording:
             self.channels.clear()
         wall_s = round(time.perf_counter() - self._started, 6)
         peak, oom_kills = self._recorder.meters.end(self.id)
-        self._recorder.writer.context(self.id, {**peak.context(), "time.wall_s": json.dumps(wall_s)})
+        repeated = list_repeated(child.record for child in self.children)
+        self._recorder.writer.context(self.id, {**peak.context(), "time.wall_s": json.dumps(wall_s), **repeated})
         if stopped:
             end = RunEnd("killed", outcome, cause_detail=stopped, ended_us=now_us())
         else:

@@ -9,6 +9,8 @@ from typing import Literal, get_args
 from pytest_mlrun.records.verdict import Verdict
 
 RECORD_VERSION = 1
+REPEATED = "repeated"
+"""Context entry of a run that trained under several seeds or on folds: their ids with the digests of their records."""
 
 Status = Literal["running", "finished", "failed", "killed", "orphaned"]
 Outcome = Literal["passed", "failed", "error", "skipped", ""]

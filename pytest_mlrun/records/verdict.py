@@ -22,10 +22,10 @@ class Verdict:
         claim: What the verdict speaks about: ``this model``, ``this procedure`` or ``new data``.
         estimate: Observed value (floors, ceilings) or difference; may be NaN.
         bound: Floor or ceiling that was asked for.
-        low: Lower end of the 90 % interval.
-        high: Upper end of the 90 % interval.
+        low: Lower end of the interval of 1 - 2 alpha: of 90 %, where one looks once.
+        high: Its upper end.
         margin: Loss that the gate tolerates.
-        alpha: One-sided error rate of each side.
+        alpha: One-sided error rate of each side; of each look, where one looks several times.
         m: Number of primary gates that share alpha.
         p: p-value of the failing side.
         n: Number of rows.

@@ -24,6 +24,7 @@ class GatePolicy:
         m: Number of primary gates, which share alpha.
         must_detect: Drop that a gate must be able to see, for all metrics or by metric.
         looks: How many looks at the rows share alpha: more than one if they are held out.
+        update: Whether runs become the committed baselines of their gates, instead of being compared with them.
     """
 
     release: bool = False
@@ -31,6 +32,7 @@ class GatePolicy:
     m: int = 1
     must_detect: float | Mapping[str, float] | None = None
     looks: int = 1
+    update: bool = False
 
     def require(self, written: Require | None, *, default: Require) -> Require:
         """Return what a gate demands.

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 
 from pytest_mlrun.records.verdict import Verdict
+from pytest_mlrun.rules.statistics.decision import ALPHA
 
 _MOST_DECIMALS = 6
 _USUAL_DECIMALS = 4
-_USUAL_ALPHA = 0.05
 
 
 def comparison_line(verdict: Verdict) -> str:
@@ -37,7 +37,7 @@ def interval_of(verdict: Verdict) -> str:
 
 
 def _level(verdict: Verdict) -> str:
-    return f"{100 * (1 - 2 * (verdict.alpha or _USUAL_ALPHA)):.4g}"
+    return f"{100 * (1 - 2 * (verdict.alpha or ALPHA)):.4g}"
 
 
 def detail_line(verdict: Verdict) -> str:
@@ -45,7 +45,7 @@ def detail_line(verdict: Verdict) -> str:
     more = [part for part in verdict.reason.split("; ")[verdict.margin is not None :] if part]
     if verdict.n is None:
         return "; ".join(more)
-    deciding = "" if not verdict.n_eff else f" ({verdict.n_eff:,.0f} decide)"
+    deciding = "" if not verdict.n_eff or verdict.n_eff >= verdict.n else f" ({verdict.n_eff:,.0f} decide)"
     parts = [f"{verdict.method}, n={verdict.n:,}{deciding}"]
     if verdict.decision == "FAIL" and verdict.p is not None:
         parts.append(_p(verdict))
@@ -64,8 +64,10 @@ def signed(value: float, decimals: int = _USUAL_DECIMALS) -> str:
 
 def _p(verdict: Verdict) -> str:
     p, m = verdict.p or 0.0, verdict.m or 1
-    many = "" if m == 1 else f", x{m} gates = {min(1.0, p * m):.1g}"
-    return f"p(not worse than the margin)={p:.1g}{many}"
+    # Of several looks the level is smaller than alpha, and the method says it.
+    many = "" if m == 1 or verdict.alpha != ALPHA else f", x{m} gates = {min(1.0, p * m):.1g}"
+    what = "the bound holds" if verdict.margin is None else "not worse than the margin"
+    return f"p({what})={p:.1g}{many}"
 
 
 def _decimals(verdict: Verdict) -> int:

@@ -5,24 +5,28 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, get_args
 
 from pytest_mlrun.errors import MetricError
 from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.verdict import Decision, Verdict
 from pytest_mlrun.rules.arguments import expect_text, show
 from pytest_mlrun.rules.gate_policy import GatePolicy, Require, check_require
+from pytest_mlrun.rules.over_folds import NEW_DATA, FoldSizes, over_folds
+from pytest_mlrun.rules.over_seeds import ON_THESE_ROWS, OverSeeds, over_seeds_alone, over_seeds_and_rows
 from pytest_mlrun.rules.scored_rows import ScoredRows, align, changed_rows, influence_of, same_predictions
 from pytest_mlrun.rules.statistics.decision import ALPHA, MIN_EFF, Finding, decide
 from pytest_mlrun.rules.statistics.sample import Influence, Sample, difference, oriented, summarise
+from pytest_mlrun.rules.statistics.seeds import Variance
 
 if TYPE_CHECKING:
     from pytest_mlrun.rules.statistics.sample import Array
+    from pytest_mlrun.rules.statistics.sequential import Looks
 
-Claim = Literal["model", "procedure"]
+Claim = Literal["model", "procedure", "data"]
 KIND = "no-regression"
-MIN_SEEDS = 3
-STORED_SEEDS = 10
+_MOST = 0.8
+"""Part of the spread from which its one source is worth more than the other."""
 _WRITE = 'mlrun.assert_no_regression("val_log_loss", against="RUN", margin=0.01)'
 
 
@@ -34,11 +38,13 @@ class NoRegression:
         metric: Name of the metric, with its split.
         against: The baseline: a run's name or id, or ``tag:key=value``.
         margin: Drop that is tolerated.
-        claim: ``model``, about this model on all such rows, or ``procedure``, about trainings like this one.
+        claim: ``model``, about this model on all such rows; ``procedure``, about trainings like this one; ``data``,
+            about trainings like this one on other data of the same kind.
         require: ``value``, ``evidence`` or ``proof``; None for the session's.
         must_detect: Drop that the rows must be able to show; None for the marker's.
         groups: What each row belongs to; None for the groups that ``evaluate`` was given.
         primary: Whether the gate counts towards the number that share alpha.
+        variance: Of seeds and rows together: ``conservative``, never too small, or ``exact``.
     """
 
     metric: str
@@ -49,6 +55,7 @@ class NoRegression:
     must_detect: float | None = None
     groups: Array | None = field(default=None, compare=False)
     primary: bool = False
+    variance: Variance = "conservative"
 
     def __post_init__(self) -> None:
         expect_text(self.metric, what="the metric of a gate", write=_WRITE, error=MetricError)
@@ -59,12 +66,22 @@ class NoRegression:
                     f"the {name} of {self.metric!r} must be a number of 0 or more, found {show(value)}",
                     next_step=f"write the drop of {self.metric} that {_MEANT[name]}",
                 )
-        if self.claim not in {"model", "procedure"}:
+        if self.claim not in get_args(Claim):
             raise MetricError(
-                f"claim must be 'model' or 'procedure', found {show(self.claim)}",
-                next_step="write claim='model' for one trained model, 'procedure' for trainings under several seeds",
+                f"claim must be 'model', 'procedure' or 'data', found {show(self.claim)}",
+                next_step="write claim='model' for one trained model, 'procedure' for several seeds, 'data' for folds",
+            )
+        if self.variance not in get_args(Variance):
+            raise MetricError(
+                f"variance must be 'conservative' or 'exact', found {show(self.variance)}",
+                next_step="leave it out: the sum of what seeds and rows vary is then never too small",
             )
         check_require(self.require, gate=f"the no-regression gate on {self.metric}")
+
+    @property
+    def speaks_of(self) -> str:
+        """What the verdict speaks of."""
+        return NEW_DATA if self.claim == "data" else f"this {self.claim}"
 
 
 _MEANT = {"margin": "does no harm", "must_detect": "the rows must be able to show"}
@@ -83,6 +100,9 @@ class Compared:
         base_value: The metric of the baseline.
         baseline_id: Run id of the baseline.
         baseline_digest: Digest of its record.
+        new_scores: The metric of each training of this run, where several are meant.
+        base_scores: Likewise, of the baseline.
+        folds: How large the folds are, where the trainings are those of a cross-validation.
     """
 
     name: str
@@ -93,23 +113,44 @@ class Compared:
     base_value: float
     baseline_id: str
     baseline_digest: str
+    new_scores: Sequence[float] = ()
+    base_scores: Sequence[float] = ()
+    folds: FoldSizes | None = None
 
 
-def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy) -> Verdict:
-    """Decide on paired rows where both sides have them, else by the bare numbers.
+def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy, looks: Looks | None = None) -> Verdict:
+    """Decide on paired rows where both sides have them, else by the scores of several seeds or by bare numbers.
+
+    Args:
+        gate: The comparison.
+        both: Its sides.
+        policy: What the session asks.
+        looks: The looks at seeds as they come, of which this is one.
 
     Raises:
         MetricError: If the rows are not the same on both sides.
     """
     require = policy.require(gate.require, default="evidence")
+    looks = looks and looks.shared(policy.looks, m=max(policy.m, 1))
     if not both.new or not both.base:
-        return _judge_bare(gate, both, require)
+        if not _have_scores(both) or require == "value":
+            return _judge_bare(gate, both, require)
+        sign = 1 if both.goal == "max" else -1
+        new_scores, base_scores = ([sign * one for one in side] for side in (both.new_scores, both.base_scores))
+        if both.folds is not None:
+            folds = over_folds(new_scores, base_scores, both.folds)
+            evidence = _Evidence(*folds, "", require, lone=False, looks=None, claim=NEW_DATA, min_eff=0.0)
+            return _conclude(gate, both, policy, evidence)
+        alone = over_seeds_alone(new_scores, base_scores)
+        lone = len(both.new_scores) == 1
+        evidence = _Evidence(*alone, "", require, lone, looks, claim=ON_THESE_ROWS, min_eff=0.0)
+        return _conclude(gate, both, policy, evidence)
     names = f"{gate.metric} against {both.name}"
     base = [align(each, both.new[0], names=names) for each in both.base]
     new = [both.new[0], *(align(each, both.new[0], names=names) for each in both.new[1:])]
     groups = _groups_of(gate, new[0])
     if gate.claim == "procedure":
-        sample, method, refusal = _over_seeds(new, base, both.goal, groups)
+        sample, method, refusal = _over_seeds(gate, new, base, both.goal, groups)
     elif same_predictions(base[0], new[0]):
         sample, method, refusal = Sample(0.0, 0.0, 0.0, 0.0, len(new[0])), "identical predictions", ""
     else:
@@ -117,7 +158,8 @@ def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy) 
         method = _method_of(new[0], sample, groups)
     lone = gate.claim == "procedure" and len(new) == 1
     proven = _proven(gate, new, base, groups, alpha=policy.share(ALPHA))
-    return _conclude(gate, both, policy, _Evidence(sample, method, refusal, proven, require, lone))
+    evidence = _Evidence(sample, method, refusal, proven, require, lone, looks, gate.speaks_of, MIN_EFF[require])
+    return _conclude(gate, both, policy, evidence)
 
 
 # -- the test ----------------------------------------------------------------------------------------------------------
@@ -132,7 +174,20 @@ class _Evidence:
     refusal: str
     proven: str
     require: Require
-    lone: bool = False
+    lone: bool
+    looks: Looks | None
+    claim: str
+    min_eff: float
+
+    @property
+    def how(self) -> str:
+        """How it was decided, in words."""
+        return self.method if self.looks is None else f"{self.method}, {self.looks}"
+
+    def levels(self, policy: GatePolicy) -> tuple[float, float]:
+        """Return the one-sided levels of PASS and of FAIL."""
+        alpha = policy.share(ALPHA)
+        return (alpha, alpha / max(policy.m, 1)) if self.looks is None else (self.looks.level, self.looks.fail_level)
 
 
 def _over_rows(new: ScoredRows, base: ScoredRows, goal: Goal, groups: Array | None) -> Sample:
@@ -140,23 +195,15 @@ def _over_rows(new: ScoredRows, base: ScoredRows, goal: Goal, groups: Array | No
 
 
 def _over_seeds(
-    new: Sequence[ScoredRows], base: Sequence[ScoredRows], goal: Goal, groups: Array | None
-) -> tuple[Sample, str, str]:
-    from pytest_mlrun.rules.statistics.seeds import two_way
-
-    enough = len(base) >= STORED_SEEDS or (len(base) >= MIN_SEEDS and len(new) >= MIN_SEEDS)
-    method = f"{len(new)} new against {len(base)} stored seeds, rows and seeds"
-    if not enough:
-        estimate = _mean(new, goal, groups) - _mean(base, goal, groups)
-        refusal = f"{MIN_SEEDS} seeds on each side are needed, or {STORED_SEEDS} stored ones"
-        return Sample(estimate, math.inf, 0.0, 0.0, len(new[0])), method, refusal
+    gate: NoRegression, new: Sequence[ScoredRows], base: Sequence[ScoredRows], goal: Goal, groups: Array | None
+) -> OverSeeds:
     arms = [[_influence(each, goal, groups) for each in arm] for arm in (new, base)]
-    sample = two_way(arms[0], arms[1], groups=groups)
-    return sample, method, ""
+    return over_seeds_and_rows(*arms, groups=groups, variance=gate.variance)
 
 
-def _mean(arm: Sequence[ScoredRows], goal: Goal, groups: Array | None) -> float:
-    return sum(_influence(each, goal, groups).value for each in arm) / len(arm)
+def _have_scores(both: Compared) -> bool:
+    scores = [*both.new_scores, *both.base_scores]
+    return bool(both.new_scores and both.base_scores) and all(math.isfinite(score) for score in scores)
 
 
 def _influence(rows: ScoredRows, goal: Goal, groups: Array | None) -> Influence:
@@ -180,18 +227,19 @@ def _proven(
 
 
 def _conclude(gate: NoRegression, both: Compared, policy: GatePolicy, evidence: _Evidence) -> Verdict:
-    sample, m, alpha = evidence.sample, max(policy.m, 1), policy.share(ALPHA)
-    mde = _detectable(evidence, gate.margin, alpha=alpha / m)
+    sample, m = evidence.sample, max(policy.m, 1)
+    level, fail_level = evidence.levels(policy)
+    mde = _detectable(evidence, gate.margin, fail_level)
     wanted = gate.must_detect if gate.must_detect is not None else policy.drop_to_detect(gate.metric)
     verdict = Verdict(
         gate=KIND,
         metric=gate.metric,
         decision="FAIL",
         calibrated=evidence.require != "value",
-        method=evidence.method,
-        claim=f"this {gate.claim}",
+        method=evidence.how,
+        claim=evidence.claim,
         margin=float(gate.margin),
-        alpha=alpha,
+        alpha=level,
         m=m,
         n=sample.n,
         n_eff=sample.n_eff,
@@ -204,18 +252,18 @@ def _conclude(gate: NoRegression, both: Compared, policy: GatePolicy, evidence: 
     if wanted is not None and mde > wanted:
         # Before anybody looks: rows that could not have shown the drop are no reason to pass.
         return replace(verdict, reason=_blind(wanted, mde, sample))
-    found = _find(gate, evidence, m, alpha=alpha)
+    found = _find(gate, evidence, level, fail_level, m)
     low, high, p = (None, None, None) if evidence.refusal else (found.low, found.high, found.p)
     told = _told(both, found, sample, gate)
     return replace(verdict, decision=found.decision, estimate=sample.estimate, low=low, high=high, p=p, reason=told)
 
 
-def _find(gate: NoRegression, evidence: _Evidence, m: int, *, alpha: float) -> Finding:
+def _find(gate: NoRegression, evidence: _Evidence, level: float, fail_level: float, m: int) -> Finding:
     sample = evidence.sample
     if evidence.refusal:
         found = Finding("INCONCLUSIVE", -math.inf, math.inf, 1.0, 1.0, evidence.refusal)
     else:
-        found = decide(sample, -gate.margin, min_eff=MIN_EFF[evidence.require], alpha=alpha, m=m)
+        found = decide(sample, -gate.margin, min_eff=evidence.min_eff, alpha=level, m=m, fail_alpha=fail_level)
     if evidence.require == "value":
         return replace(found, decision="PASS" if sample.estimate >= -gate.margin else "FAIL", reason="")
     if found.decision == "INCONCLUSIVE" and evidence.proven:
@@ -226,12 +274,12 @@ def _find(gate: NoRegression, evidence: _Evidence, m: int, *, alpha: float) -> F
     return found
 
 
-def _detectable(evidence: _Evidence, margin: float, *, alpha: float) -> float:
+def _detectable(evidence: _Evidence, margin: float, fail_level: float) -> float:
     from pytest_mlrun.rules.statistics.power import detectable
 
     if evidence.refusal:
         return math.inf
-    return detectable(evidence.sample, margin=margin, alpha=alpha) if evidence.sample.se else -math.inf
+    return detectable(evidence.sample, margin=margin, alpha=fail_level) if evidence.sample.se else -math.inf
 
 
 def _judge_bare(gate: NoRegression, both: Compared, require: Require) -> Verdict:
@@ -245,7 +293,7 @@ def _judge_bare(gate: NoRegression, both: Compared, require: Require) -> Verdict
         gate=KIND,
         metric=gate.metric,
         decision=by_value if decided else "INCONCLUSIVE",
-        claim=f"this {gate.claim}",
+        claim=gate.speaks_of,
         estimate=estimate,
         margin=float(gate.margin),
         require=require,
@@ -273,7 +321,16 @@ def _told(both: Compared, found: Finding, sample: Sample, gate: NoRegression) ->
         needed = rows_needed(sample, distance=gate.margin)
         if needed is not None and needed > sample.n and gate.claim == "model":
             parts.append(f"about {needed:,} rows (here {sample.n:,}) would prove an equal model equal 4 times in 5")
+        if sample.row_share is not None:
+            parts.append(_what_helps(sample.row_share))
     return "; ".join(parts)
+
+
+def _what_helps(row_share: float) -> str:
+    shares = f"of the spread rows make {row_share:.0%}, seeds {1 - row_share:.0%}"
+    if max(row_share, 1 - row_share) < _MOST:
+        return shares
+    return f"{shares}: more {'rows' if row_share >= _MOST else 'seeds'} would help"
 
 
 def _blind(wanted: float, mde: float, sample: Sample) -> str:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.rules.gate_policy import Require
     from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.rules.no_regression import Claim, NoRegression
+    from pytest_mlrun.rules.statistics.seeds import Variance
 
 
 class Assertions:
@@ -41,13 +42,14 @@ class Assertions:
         groups: ArrayLike | None = None,
         must_detect: float | None = None,
         require: Require | None = None,
+        variance: Variance = "conservative",
     ) -> NoRegression:
         """Build the gate of ``assert_no_regression`` without enforcing it."""
         from pytest_mlrun.rules.no_regression import NoRegression
 
         given = None if groups is None else _as_groups(groups, metric)
         primary = metric == self._recording.plan.primary
-        return NoRegression(metric, against, margin, claim, require, must_detect, given, primary)
+        return NoRegression(metric, against, margin, claim, require, must_detect, given, primary, variance)
 
     def judge(self, gate: Gate | NoRegression) -> Verdict:
         """Judge a gate on this run and record the verdict, whatever it is."""
@@ -115,17 +117,21 @@ class Assertions:
         groups: ArrayLike | None = None,
         must_detect: float | None = None,
         require: Require | None = None,
+        variance: Variance = "conservative",
     ) -> Verdict:
         """Fail if the metric is proven worse than the baseline's by more than ``margin``, on the same rows.
 
         Args:
             metric: Name of a metric that ``evaluate`` computed, such as ``val_log_loss``.
-            against: The baseline: the end of a run's id, a run's name (the newest that passed), or ``tag:key=value``.
+            against: The baseline: ``churn@production``, the end of a run's id, a run's name, or ``tag:key=value``; of
+                several runs the newest that passed, with the params of this run if there is one.
             margin: Drop that does no harm, 0 or more, whichever way the metric goes.
-            claim: ``model``: this model on all such rows; ``procedure``: trainings like this one, by ``mlrun.seeds``.
+            claim: ``model``: this model on all such rows; ``procedure``: trainings like this one, by ``mlrun.seeds``;
+                ``data``: trainings on other data of this kind, by ``mlrun.folds``.
             groups: What each row belongs to, such as a patient; default the groups given to ``evaluate``.
             must_detect: Drop that the rows must be able to show 4 times in 5; fails before looking if they cannot.
             require: ``evidence``, the default; ``proof`` passes only what is proven no worse; ``value`` the numbers.
+            variance: Of seeds and rows together: ``conservative``, or ``exact``, which finds more and errs up to 6 %.
 
         Returns:
             The verdict. One that is INCONCLUSIVE warns, or fails under ``proof``.
@@ -144,6 +150,7 @@ class Assertions:
             groups=groups,
             must_detect=must_detect,
             require=require,
+            variance=variance,
         )
         return self.assert_all(gate)
 

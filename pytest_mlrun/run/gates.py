@@ -6,18 +6,14 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from pytest_mlrun.errors import InconclusiveGateWarning, MetricError
+from pytest_mlrun.errors import InconclusiveGateWarning
 
 if TYPE_CHECKING:
-    from pytest_mlrun.recorder.baselines import Baseline
-    from pytest_mlrun.recorder.looking import HeldOut
     from pytest_mlrun.recorder.recording import Recording
     from pytest_mlrun.records.verdict import Verdict
-    from pytest_mlrun.rules.gate_policy import GatePolicy
     from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.rules.marker import MarkerArguments
     from pytest_mlrun.rules.no_regression import NoRegression
-    from pytest_mlrun.rules.scored_rows import ScoredRows
 
 _MOST_SHOWN = 1_000_000
 """Rows up to which a gate that decides by value reads them for its interval; beyond, nobody could see its width."""
@@ -31,24 +27,31 @@ def judge_gate(recording: Recording, gate: Gate | NoRegression) -> Verdict:
         RunNotFoundError: If there is no such baseline.
     """
     from pytest_mlrun.rules.gates import Gate
+    from pytest_mlrun.run.held_out import note_look
+    from pytest_mlrun.run.seeds import verdict_of
+    from pytest_mlrun.run.updating import update_instead
 
-    held = _held_out(recording, gate)
-    verdict = _judge_bound(recording, gate, held) if isinstance(gate, Gate) else _judge_against(recording, gate, held)
-    if held is not None:
-        from pytest_mlrun.recorder.looking import note_gate
+    updated = None if isinstance(gate, Gate) else update_instead(recording, gate)
+    if updated is not None:
+        return updated
+    known = verdict_of(recording, gate)
+    if known is not None:
+        # The seeds that were trained for it recorded it at their last look.
+        return known
+    verdict = _judge_bound(recording, gate) if isinstance(gate, Gate) else _judge_against(recording, gate)
+    return recording.judge(note_look(recording, gate, verdict))
 
-        verdict = note_gate(recording, verdict, held)
-    return recording.judge(verdict)
 
+def _judge_against(recording: Recording, gate: NoRegression) -> Verdict:
+    from pytest_mlrun.run.sides import judge_data, judge_model, judge_procedure
 
-def _held_out(recording: Recording, gate: Gate | NoRegression) -> HeldOut | None:
-    """Return the look that the gate is, if its rows are held out; of several trainings the first one's."""
-    known = [each for each in (recording, *recording.children) if gate.metric in each.held_out]
-    if not known or (getattr(gate, "at", "last") != "last" and recording.series(gate.metric) is not None):
-        return None
-    from pytest_mlrun.recorder.looking import held_out_of
-
-    return held_out_of(known[0], gate.metric)
+    if gate.claim == "model":
+        return judge_model(recording, gate)
+    if gate.claim == "data":
+        return judge_data(recording, gate)
+    # Seeds that came until another gate was decided were looked at just as often for this one.
+    looks = None if recording.sequence is None else recording.sequence.looks
+    return judge_procedure(recording, gate, None, looks)
 
 
 def settle(verdicts: Sequence[Verdict]) -> None:
@@ -59,10 +62,11 @@ def settle(verdicts: Sequence[Verdict]) -> None:
     """
     __tracebackhide__ = True
     from pytest_mlrun.rules.gates import failure, is_broken, verdict_lines
+    from pytest_mlrun.run.updating import UPDATE
     from pytest_mlrun.run.warning import warn_at_test
 
     for verdict in verdicts:
-        if verdict.decision == "INCONCLUSIVE" and not is_broken(verdict):
+        if verdict.decision == "INCONCLUSIVE" and verdict.method != UPDATE and not is_broken(verdict):
             warn_at_test("\n".join(verdict_lines(verdict)), InconclusiveGateWarning)
     if any(is_broken(verdict) for verdict in verdicts):
         raise failure(verdicts)
@@ -97,21 +101,16 @@ def judge_marker(recording: Recording, marker: MarkerArguments, *, only_logged: 
 # -- floors and ceilings -----------------------------------------------------------------------------------------------
 
 
-def _judge_bound(recording: Recording, gate: Gate, held: HeldOut | None) -> Verdict:
+def _judge_bound(recording: Recording, gate: Gate) -> Verdict:
     from pytest_mlrun.rules.bound_evidence import judge_bound
+    from pytest_mlrun.run.held_out import held_out, policy_of
+    from pytest_mlrun.run.sides import refuse_unlogged
 
-    _refuse_unlogged(recording, gate.metric)
+    refuse_unlogged(recording, gate.metric)
     rows = recording.rows_of(gate.metric) if gate.at == "last" and _is_wanted(recording, gate) else None
+    held = held_out(recording, gate)
     value = _value(recording, gate) if held is None else held.shown.exact
-    return judge_bound(gate, value, rows, _policy(recording, held))
-
-
-def _policy(recording: Recording, held: HeldOut | None) -> GatePolicy:
-    if held is None:
-        return recording.plan.policy
-    from pytest_mlrun.recorder.looking import policy_for
-
-    return policy_for(recording.plan.policy, held)
+    return judge_bound(gate, value, rows, policy_of(recording, gate))
 
 
 def _is_wanted(recording: Recording, gate: Gate) -> bool:
@@ -131,79 +130,3 @@ def _value(recording: Recording, gate: Gate) -> float:
     if points is None:
         return read_at((), (), gate.at, kind=gate.kind, metric=gate.metric)
     return read_at(points.values, points.steps, gate.at, kind=gate.kind, metric=gate.metric)
-
-
-def _refuse_unlogged(recording: Recording, metric: str) -> None:
-    if metric not in recording.values:
-        from pytest_mlrun.rules.gates import never_logged
-
-        raise never_logged(metric, recording.values)
-
-
-# -- baselines ---------------------------------------------------------------------------------------------------------
-
-
-def _judge_against(recording: Recording, gate: NoRegression, held: HeldOut | None) -> Verdict:
-    from pytest_mlrun.records.project import Goals
-    from pytest_mlrun.rules.goals import default_goal
-    from pytest_mlrun.rules.no_regression import Compared, judge_no_regression
-
-    trainings = _trainings(recording, gate)
-    baseline = recording.baseline(gate.against)
-    goal = Goals(recording.plan.project).get(gate.metric) or default_goal(gate.metric)
-    if goal is None:
-        raise MetricError(
-            f"nothing says whether more or less of {gate.metric!r} is better",
-            where=f"the no-regression gate on {gate.metric}",
-            next_step=f'write goal = "max" or "min" under [metrics.{gate.metric}] in mlrun.toml',
-        )
-    new = _all_rows([each.rows_of(gate.metric) for each in trainings])
-    base, base_value = _stored(baseline, gate)
-    both = Compared(
-        name=baseline.name,
-        goal=goal,
-        new=new,
-        base=base,
-        new_value=sum(each.values[gate.metric] for each in trainings) / len(trainings),
-        base_value=base_value,
-        baseline_id=baseline.record.run_id,
-        baseline_digest=baseline.record.digest,
-    )
-    return judge_no_regression(gate, both, _policy(recording, held))
-
-
-def _trainings(recording: Recording, gate: NoRegression) -> list[Recording]:
-    if gate.claim == "model":
-        _refuse_unlogged(recording, gate.metric)
-        return [recording]
-    found = [child for child in recording.children if "replicate" in child.params and gate.metric in child.values]
-    if not found:
-        raise MetricError(
-            f"claim='procedure' needs {gate.metric!r} of several trainings, and this run repeated none",
-            where=f"the no-regression gate on {gate.metric}",
-            next_step="write for run in mlrun.seeds(3): train, then run.evaluate(…); or claim='model' for one model",
-        )
-    return found
-
-
-def _stored(baseline: Baseline, gate: NoRegression) -> tuple[list[ScoredRows], float]:
-    if gate.claim == "model":
-        value = baseline.value(gate.metric)
-        return _all_rows([baseline.rows(gate.metric)]), value
-    from pytest_mlrun.recorder.baselines import rows_of
-
-    found = [run for run in baseline.replicates() if "replicate" in run.params and gate.metric in run.metrics]
-    if not found:
-        raise MetricError(
-            f"baseline {baseline.name} holds no trainings under several seeds with {gate.metric!r}",
-            where=f"run {baseline.record.name}",
-            next_step="record one with ten: for run in mlrun.seeds(10): train, then run.evaluate(…)",
-        )
-    rows = _all_rows([rows_of(run, gate.metric, baseline.reader) for run in found])
-    return rows, sum(run.metrics[gate.metric] for run in found) / len(found)
-
-
-def _all_rows(rows: Sequence[ScoredRows | None]) -> list[ScoredRows]:
-    """Return the rows of all trainings, or none: some would be a choice among them."""
-    known = [each for each in rows if each is not None]
-    return known if len(known) == len(rows) else []

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, SupportsFloat
 
 from pytest_mlrun.errors import MarkerError, MetricError, NamingError, ParamError, RegistryError
 from pytest_mlrun.run.assertions import Assertions
+from pytest_mlrun.run.repetitions import Repetitions
 
 if TYPE_CHECKING:
     import os
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.run.winner import Winner
 
 
-class Run(Assertions):
+class Run(Assertions, Repetitions):
     """One attempt of one experiment, under way.
 
     The fixture ``mlrun`` hands it to a test; ``pytest_mlrun.record`` to a script. What a call wrote survives the death
@@ -370,29 +370,3 @@ class Run(Assertions):
         expect_text(name, what="the name of a model", write='mlrun.register("churn")', error=RegistryError)
         check_asked(name, self._recording.plan.project, pinned=self._recording.plan.pinned)
         self._recording.write_context({f"register.{name}": True})
-
-    # -- child runs ------------------------------------------------------------------------------------------------
-
-    @contextmanager
-    def child(self, **params: object) -> Iterator[Run]:
-        """Record one trial of a search as a run of its own: ``with mlrun.child(depth=3) as run: ...``.
-
-        It starts from this run's seed and finishes with the block; the generators of this run go on undisturbed.
-        """
-        from pytest_mlrun.run.children import begin_child
-
-        with begin_child(self._recording, params, seed=self.seed, seed_source="given") as recording:
-            yield Run(recording, tmp_path=self._tmp_path)
-
-    def seeds(self, count: int) -> Iterator[Run]:
-        """Repeat a training under ``count`` seeds derived from this run's: ``for run in mlrun.seeds(5): ...``.
-
-        Each pass is a child run with the param ``replicate``. One that is left early finishes with this run.
-        """
-        from pytest_mlrun.pillars.randomness import derive_seed
-        from pytest_mlrun.run.children import begin_child, read_count
-
-        for index in range(read_count(count)):
-            seed = derive_seed(self.seed, "replicate", str(index))
-            with begin_child(self._recording, {"replicate": index}, seed=seed, seed_source="derived") as recording:
-                yield Run(recording, tmp_path=self._tmp_path)

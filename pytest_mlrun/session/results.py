@@ -24,6 +24,9 @@ class SessionResults:
         settings: The options in force.
         session_id: Shared by controller and workers.
         pins: Where projects are found.
+
+    Attributes:
+        updated: What became of the baselines that the session was to rewrite.
     """
 
     def __init__(self, settings: Settings, *, session_id: str, pins: Pins) -> None:
@@ -32,6 +35,7 @@ class SessionResults:
         self._recovered = 0
         self._doubts: list[str] = []
         self._registered: list[str] = []
+        self.updated: list[str] = []
         self._settings = settings
         self._session_id = session_id
         self._pins = pins
@@ -96,6 +100,22 @@ class SessionResults:
             passed=passed,
         )
 
+    def update_baselines(self) -> None:
+        """Make the runs of this session the baselines of their gates, if it was asked for.
+
+        Raises:
+            StoreError: A baseline cannot be written.
+        """
+        if not self._settings.update_baselines:
+            return
+        from pytest_mlrun.session.updating import update_baselines
+
+        self.updated = update_baselines(
+            self._runs,
+            lambda run: self._pins.project_of(Path(json.loads(run.context["project"]))),
+            store=self._settings.store,
+        ) or ["no baseline was updated: no gate of this session names a committed file"]
+
     def write_summary(self, reporter: pytest.TerminalReporter, *, verbosity: int) -> None:
         """Write the table of this session's runs."""
         from pytest_mlrun.records.project import Goals
@@ -121,6 +141,8 @@ class SessionResults:
         if verbosity >= 0:
             for text in self._registered:
                 reporter.write_line(text)
+        for text in self.updated:
+            reporter.write_line(text, red=not text.startswith(" "))
         for doubt in self._doubts:
             reporter.write_line(doubt, yellow=True)
 

@@ -142,7 +142,13 @@ class ExperimentSession:
     def _policy_of(self, plan: RunPlan) -> GatePolicy:
         settings = self._settings
         m = settings.gates or self._config.stash.get(PRIMARY_GATES, 0)
-        return replace(plan.policy, release=settings.release, strict=settings.inconclusive == "fail", m=max(m, 1))
+        return replace(
+            plan.policy,
+            release=settings.release,
+            strict=settings.inconclusive == "fail",
+            m=max(m, 1),
+            update=settings.update_baselines,
+        )
 
     def run_of(self, request: pytest.FixtureRequest) -> Run:
         """Return the run that the ``mlrun`` fixture hands out."""

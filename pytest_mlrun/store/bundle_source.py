@@ -1,8 +1,8 @@
-"""Offer the run of a bundle to a merge."""
+"""Offer the runs of a bundle to a merge."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,33 +36,34 @@ class BundleSource:
         self.root = self.bundle.path
 
     def heads(self) -> Iterator[Head]:
-        """Return the head of the run."""
-        row = self.bundle.row
-        yield Head(row.run_id, row.digest, row.status, "")
+        """Return the head of every run."""
+        for row in self._rows():
+            yield Head(row.run_id, row.digest, row.status, "")
 
-    def find(self, run_id: str) -> RunRecord:  # noqa: ARG002 - there is one
-        """Return the run's record."""
-        return self.bundle.row
+    def find(self, run_id: str) -> RunRecord:
+        """Return a run's record."""
+        return next(row for row in self._rows() if row.run_id == run_id)
 
     def read(self, wanted: Collection[str]) -> Iterator[Group]:
-        """Return the run, if it is wanted."""
-        if self.bundle.row.run_id in wanted:
-            yield Group([self.bundle.row], self._series)
+        """Return the runs that are wanted."""
+        rows = sorted((row for row in self._rows() if row.run_id in wanted), key=lambda row: row.run_id)
+        if rows:
+            yield Group(rows, lambda: self._series(rows))
 
     def first_points(self, record: RunRecord) -> Callable[[str, int], str]:
         """Return the function that gives the digest of the first points of a series."""
-        return digest_of_first({name: self.bundle.series(name) for name in record.series})
+        return digest_of_first({name: self.bundle.series(name, record) for name in record.series})
 
     def digests(self) -> set[str]:
-        """Return the digests of the run's objects."""
-        return {artifact.digest for artifact in self.bundle.row.artifacts}
+        """Return the digests of the runs' objects."""
+        return {artifact.digest for row in self._rows() for artifact in row.artifacts}
 
     def stage(self, digest: str, objects: Objects) -> Staged | None:
         """Write an object aside, or None if it was left out."""
-        held = set(self.bundle.artifacts)
-        for artifact in self.bundle.row.artifacts:
-            if artifact.digest == digest and artifact.name in held:
-                return objects.stage_bytes(self.bundle.read_artifact(artifact.name))
+        for row in self._rows():
+            for artifact in row.artifacts:
+                if artifact.digest == digest and self.bundle.holds(artifact):
+                    return objects.stage_bytes(self.bundle.read_artifact(artifact.name, row))
         return None
 
     def annotations(self) -> Mapping[str, Annotation]:
@@ -71,19 +72,21 @@ class BundleSource:
 
     def left_out(self) -> set[str]:
         """Return the digests of objects that were left out, the files of kept snapshots among them."""
-        held = set(self.bundle.artifacts)
+        artifacts = [(row, artifact) for row in self._rows() for artifact in row.artifacts]
         files = [
             digest
-            for artifact in self.bundle.row.artifacts
-            if artifact.role == "snapshot" and artifact.name in held
-            for digest in list_kept_files(self.bundle.read_artifact(artifact.name))
+            for row, artifact in artifacts
+            if artifact.role == "snapshot" and self.bundle.holds(artifact)
+            for digest in list_kept_files(self.bundle.read_artifact(artifact.name, row))
         ]
-        return {artifact.digest for artifact in self.bundle.row.artifacts if artifact.name not in held} | set(files)
+        return {artifact.digest for _, artifact in artifacts if not self.bundle.holds(artifact)} | set(files)
 
     def collected(self) -> Collected:
         """Return nothing: a bundle does not say why something was left out."""
         return Collected()
 
-    def _series(self) -> Rows:
-        row = self.bundle.row
-        return ((row.run_id, self.bundle.series(name)) for name in sorted(row.series))
+    def _rows(self) -> tuple[RunRecord, ...]:
+        return (self.bundle.row, *self.bundle.companions)
+
+    def _series(self, rows: Sequence[RunRecord]) -> Rows:
+        return ((row.run_id, self.bundle.series(name, row)) for row in rows for name in sorted(row.series))

@@ -372,11 +372,33 @@ def test_another_order_of_tests_changes_no_score(replicates: Checkout, fresh: Ca
     assert scores[0] == scores[1]
 
 
-@pytest.mark.xfail(strict=True, raises=AssertionError, reason="replicates until a gate is decided are not built yet")
-def test_replicates_stop_when_the_gate_is_decided(replicates: Checkout) -> None:
-    later = replicates.first[0].of("tests/test_until.py")
+def test_replicates_until_a_gate_is_decided_need_a_baseline_before_anything_trains(replicates: Checkout) -> None:
+    until = replicates.runs("vibration", file="tests/test_until.py")
 
-    assert "vibration@production" in replicates.first[0].errors or later == {"PASSED": 1}
+    assert replicates.first[0].of("tests/test_until.py") == {"FAILED": 1}
+    assert "no baseline: there is no such model 'vibration'" in replicates.first[0].errors
+    assert len(until) == 1
+
+
+@pytest.mark.slow
+def test_replicates_stop_when_the_gate_is_decided(fresh: Callable[[str], Checkout]) -> None:
+    checkout = fresh("seed_replicates")
+    # The team records ten seeds once, and commits them. Its 107 rows decide no margin of 0.03.
+    checkout.edit("tests/test_until.py", "margin=0.03", "margin=0.3")
+    checkout.edit("tests/test_replicates.py", "mlrun.seeds(4)", "mlrun.seeds(10)")
+    recorded = checkout.pytest("--mlrun", "-q", "-k", "mean_over_replicates", "tests/test_replicates.py")
+    wrote = checkout.program("baseline", "init", "test_the_mean_over_replicates", "--as", "vibration@production")
+    checkout.commit()
+    shutil.rmtree(checkout.store)
+
+    answer = checkout.pytest("--mlrun", "tests/test_until.py")
+
+    assert (recorded.code, wrote.code, answer.code) == (0, 0, 0), answer.text
+    parent, *seeds = checkout.runs("vibration")
+    (verdict,) = parent.gates
+    assert (verdict.decision, verdict.claim) == ("PASS", "this procedure")
+    assert verdict.method.startswith(f"{len(seeds)} new against 10 stored seeds, rows and seeds, looks at 1, 2, 3, 5")
+    assert len(seeds) in {1, 2, 3}
 
 
 # -- a search loop with child runs -------------------------------------------------------------------------------------

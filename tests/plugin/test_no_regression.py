@@ -140,6 +140,40 @@ def test_a_baseline_is_named_by_tag_or_id_or_by_a_name_whose_newest_that_passed_
     assert [one.gates[0].baseline_id for one in judged] == expected
 
 
+def test_each_case_of_a_sweep_is_compared_with_the_tagged_run_of_its_params(
+    pytester: pytest.Pytester, stored_runs: Runs
+) -> None:
+    pytester.makepyfile(
+        test_it="""
+        import pytest
+        from model import evaluate
+
+        @pytest.mark.mlrun(tags={"stage": "production"})
+        @pytest.mark.parametrize("noise", [0.0, 1.0, 0.5])
+        def test_sweep(mlrun, noise):
+            mlrun.log_param("rows", 2000)
+            evaluate(mlrun, noise)
+            for run in mlrun.seeds(1): evaluate(run, noise)
+
+        @pytest.mark.parametrize("noise", [0.0, 0.5, 1.0, 2.0])
+        def test_again(mlrun, noise):
+            mlrun.log_param("rows", 2000 if noise < 1.0 else 1999)
+            evaluate(mlrun, noise)
+            mlrun.judge(mlrun.no_regression("val_log_loss", against="tag:stage=production", margin=0.01))
+        """
+    )
+
+    pytester.runpytest("--mlrun").assert_outcomes(passed=7)
+
+    names = {run.run_id: run.name for run in stored_runs()}
+    assert {run.name: names[run.gates[0].baseline_id or ""] for run in stored_runs() if run.gates} == {
+        "test_again[0.0]": "test_sweep[0.0]",
+        "test_again[0.5]": "test_sweep[0.5]",
+        "test_again[1.0]": "test_sweep[1.0]",
+        "test_again[2.0]": "test_sweep[0.5]",
+    }
+
+
 def test_a_run_that_failed_is_no_baseline_unless_it_is_meant_by_its_id(
     pytester: pytest.Pytester, stored_runs: Runs
 ) -> None:
@@ -374,9 +408,7 @@ def test_a_model_in_production_is_the_baseline_that_the_registry_names(in_produc
     judge(in_production, 1.0).assert_outcomes(failed=1)
 
 
-def test_a_fresh_checkout_compares_with_the_file_that_is_committed(in_production: pytest.Pytester) -> None:
-    file = in_production.path / "mlrun-baselines" / "churn@production.mlrun"
-    assert in_production.run("pytest-mlrun", "export", "churn@production", "-o", str(file)).ret == 0
+def test_a_fresh_checkout_compares_with_the_file_that_promoting_wrote(in_production: pytest.Pytester) -> None:
     in_production.path.joinpath(".pytest_mlrun").rename(in_production.path / "elsewhere")
 
     judge(in_production, 0.0).assert_outcomes(passed=1)
@@ -388,6 +420,7 @@ def test_a_fresh_checkout_compares_with_the_file_that_is_committed(in_production
 
 def test_deleting_the_committed_baseline_turns_the_job_red(in_production: pytest.Pytester) -> None:
     in_production.path.joinpath(".pytest_mlrun").rename(in_production.path / "elsewhere")
+    in_production.path.joinpath("mlrun-baselines", "churn@production.mlrun").unlink()
 
     result = judge(in_production, 0.0)
 
@@ -395,7 +428,7 @@ def test_deleting_the_committed_baseline_turns_the_job_red(in_production: pytest
     result.stdout.fnmatch_lines(
         [
             "E*RunNotFoundError: no baseline: churn@production is run *, which is not in this store",
-            "E*next:  commit it where its store is: pytest-mlrun export churn@production -o mlrun-baselines/*",
+            "E*next:  commit it where its store is: pytest-mlrun baseline init churn@production",
         ]
     )
     result.stdout.no_fnmatch_line("*pytest_mlrun/*.py*")

@@ -12,10 +12,11 @@ from pytest_mlrun.errors import StoreError
 from pytest_mlrun.records.run import Artifact, RunEnd, RunStart
 from pytest_mlrun.store.bundle import Bundle, open_bundle
 from pytest_mlrun.store.bundle_form import pack, unpack
-from pytest_mlrun.store.bundle_write import export_run
+from pytest_mlrun.store.bundle_write import pack_run, write_bundle
 from pytest_mlrun.store.store import Store
 
 RUN = "01900000-0000-7000-8000-0000000000ab"
+CHILD = "01900000-0000-7000-8000-0000000000cd"
 
 
 @pytest.fixture(scope="module")
@@ -32,14 +33,20 @@ def original(tmp_path_factory: pytest.TempPathFactory) -> Path:
     store.objects.publish(staged)
     writer.finish(RUN, RunEnd("finished", "passed"))
     writer.close()
+    writer = store.writer(session_id="s")
+    writer.start(RunStart(CHILD, "s", "churn", "seed", "t.py::test", parent_id=RUN, params={"replicate": "0"}))
+    writer.append(writer.channel(CHILD, "loss"), 0.5, 1)
+    writer.finish(CHILD, RunEnd("finished", "passed"))
+    writer.close()
     store.annotate(RUN, tags={"stage": "x"}, note="n", who="ada")
-    export_run(store.path, RUN, folder / "run.mlrun")
+    write_bundle(folder / "run.mlrun", pack_run(store.path, RUN, companions=[CHILD]))
     return folder / "run.mlrun"
 
 
 def tell(bundle: Bundle) -> tuple[object, ...]:
     return (
         repr(bundle.run),
+        repr(bundle.companions),
         bundle.series("loss").values.tolist(),
         [bundle.read_artifact(name) for name in bundle.artifacts],
         bundle.annotations,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -295,6 +296,17 @@ def test_a_procedure_is_judged_over_its_seeds() -> None:
     assert alike.decision == "PASS"
 
 
+def test_an_open_question_about_a_procedure_says_whether_rows_or_seeds_would_help() -> None:
+    both = [seeds("log_loss", 10, first=at, noise=0.2) for at in (0, 50)]
+    unsteady = [[scored("log_loss", at + seed, noise=0.1 + 0.8 * (seed % 2)) for seed in range(10)] for at in (0, 50)]
+
+    mixed, steps = (over_seeds(new, base, margin=0.0) for new, base in (both, unsteady))
+
+    assert {mixed.decision, steps.decision} == {"INCONCLUSIVE"}
+    assert re.search(r"; of the spread rows make 5\d%, seeds 4\d%$", mixed.reason)
+    assert re.search(r"; of the spread rows make 2%, seeds 98%: more seeds would help$", steps.reason)
+
+
 def test_one_new_seed_never_fails_a_procedure() -> None:
     verdict = over_seeds(seeds("log_loss", 1, first=0, noise=1.0), seeds("log_loss", 10, first=50, noise=0.2))
 
@@ -357,7 +369,7 @@ def test_a_verdict_is_two_lines_that_say_what_was_compared_and_how() -> None:
         ({"margin": math.nan}, "must be a number of 0 or more, found nan"),
         ({"margin": "0.1"}, "must be a number of 0 or more, found '0.1'"),
         ({"margin": 0.1, "must_detect": -1}, "the must_detect of 'val_auc' must be a number of 0 or more"),
-        ({"margin": 0.1, "claim": "models"}, "claim must be 'model' or 'procedure', found 'models'"),
+        ({"margin": 0.1, "claim": "models"}, "claim must be 'model', 'procedure' or 'data', found 'models'"),
         ({"margin": 0.1, "require": "prove"}, "require must be 'value', 'evidence' or 'proof', found 'prove'"),
         ({"margin": 0.1, "against": ""}, "the baseline of a gate must be text, found ''"),
     ],

@@ -13,8 +13,8 @@ from pytest_mlrun.rules.statistics.auc import auc_influence
 from pytest_mlrun.rules.statistics.decision import decide
 from pytest_mlrun.rules.statistics.influence import mean_influence
 from pytest_mlrun.rules.statistics.sample import Influence, Sample, difference, summarise
-from pytest_mlrun.rules.statistics.seeds import stored_seeds, two_way
-from pytest_mlrun.rules.statistics.sequential import critical_value
+from pytest_mlrun.rules.statistics.seeds import one_way, stored_seeds, two_way, welch_seeds
+from pytest_mlrun.rules.statistics.sequential import critical_value, nominal_level
 
 SLOW = pytest.mark.slow
 SIZES = (pytest.param(200, marks=SLOW), 500, pytest.param(2000, marks=SLOW))
@@ -140,3 +140,31 @@ def test_two_hundred_sessions_with_nothing_wrong_are_red_at_the_stated_rate() ->
         red += "FAIL" in decisions
 
     assert red <= 21
+
+
+@SLOW
+@pytest.mark.parametrize("stored", [3, 5, 9])
+def test_looks_against_few_stored_seeds_err_no_more_than_they_say(stored: int) -> None:
+    rng, trials = np.random.default_rng(20261129), 10_000
+    level = nominal_level((3, 5, 10), stored=0)
+    found = {"PASS": 0, "FAIL": 0, "INCONCLUSIVE": 0}
+    for _ in range(trials):
+        base, new = rng.standard_normal(stored), rng.standard_normal(10)
+        decisions = (decide(welch_seeds(new[:seeds], base), 0.0, alpha=level).decision for seeds in (3, 5, 10))
+        found[next((one for one in decisions if one != "INCONCLUSIVE"), "INCONCLUSIVE")] += 1
+
+    # 99.9 % limit of 5 % of the trials.
+    assert max(found["PASS"], found["FAIL"]) <= 568, found
+
+
+@SLOW
+def test_looks_at_the_mean_of_seeds_on_shared_rows_err_no_more_than_they_say() -> None:
+    rng = np.random.default_rng(20261130)
+    level = nominal_level((3, 5, 10), stored=0)
+    found = {"PASS": 0, "FAIL": 0, "INCONCLUSIVE": 0}
+    for _ in range(TRIALS):
+        arm = _arm(rng, 0.3 * rng.standard_normal(500), 10, 0.0)
+        decisions = (decide(one_way(arm[:seeds]), 0.0, min_eff=5, alpha=level).decision for seeds in (3, 5, 10))
+        found[next((one for one in decisions if one != "INCONCLUSIVE"), "INCONCLUSIVE")] += 1
+
+    assert max(found["PASS"], found["FAIL"]) <= MOST, found

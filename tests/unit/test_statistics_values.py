@@ -24,7 +24,7 @@ from pytest_mlrun.rules.statistics.many import holm
 from pytest_mlrun.rules.statistics.power import detectable, rows_needed
 from pytest_mlrun.rules.statistics.sample import Influence, Sample, difference, oriented, summarise
 from pytest_mlrun.rules.statistics.seeds import paired_seeds, stored_seeds, two_way, welch_seeds
-from pytest_mlrun.rules.statistics.sequential import NOMINAL, critical_value
+from pytest_mlrun.rules.statistics.sequential import NOMINAL, critical_value, nominal_level
 from pytest_mlrun.rules.statistics.student import correct, interval, p_values, quantile_of, uncorrect
 
 # -- paired rows -------------------------------------------------------------------------------------------------------
@@ -287,6 +287,19 @@ def test_critical_values_of_several_looks(looks: tuple[int, ...], stored: int, e
     found = [critical_value(looks, stored=stored, seeds=seeds) for seeds in looks]
 
     assert found == pytest.approx(expected, abs=0.02)
+
+
+def test_looks_that_no_table_has_get_their_level_from_a_simulation_that_repeats() -> None:
+    more, fewer = nominal_level((1, 2, 3, 5), stored=20), nominal_level((2, 5), stored=10)
+    shared = nominal_level((1, 2, 3, 5), stored=10, alpha=0.05 / 12)
+
+    # One look costs nothing, and the first of several costs most where they depend least on each other.
+    assert nominal_level((4,), stored=10) == 0.05
+    assert more == nominal_level((1, 2, 3, 5), stored=20)
+    assert 0.0175 < more < 0.0205 < fewer < 0.05
+    assert 0.05 / 12 / 4 < shared < 0.0192 / 12
+    # Too rare to be simulated: Bonferroni, which is never too lax.
+    assert nominal_level((1, 2, 3, 5), stored=10, alpha=0.0004) == 0.0001
 
 
 @pytest.mark.parametrize(("looks", "stored"), list(NOMINAL))

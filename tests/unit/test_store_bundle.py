@@ -400,7 +400,7 @@ def test_a_bundle_of_a_newer_format_asks_for_an_upgrade(file: Path) -> None:
     members["bundle.json"] = members["bundle.json"].replace(b'"0.1"', b'"1.0"')
     file.write_bytes(pack(members))
 
-    with pytest.raises(StoreFormatError, match=r"the bundle has format 1.0; this version reads 0.1"):
+    with pytest.raises(StoreFormatError, match=r"the bundle has format 1.0; this version reads 0.2"):
         open_bundle(file)
 
 

@@ -43,6 +43,7 @@ class Sample:
         n_eff: Number of rows that decide: ``(sum psi^2)^2 / sum psi^4``.
         n: Number of rows.
         df: Degrees of freedom; None for ``n_eff - 1``.
+        row_share: Which part of the variance is that of the rows, where the rest is that of seeds.
     """
 
     estimate: float
@@ -51,6 +52,7 @@ class Sample:
     n_eff: float
     n: int
     df: float | None = None
+    row_share: float | None = None
 
     @property
     def freedom(self) -> float:

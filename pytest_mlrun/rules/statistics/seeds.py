@@ -41,6 +41,23 @@ def stored_seeds(new: Array, base: Array) -> Sample:
     return Sample(estimate, math.sqrt(variance), 0.0, freedom + 1, len(new) + len(base), df=freedom)
 
 
+def one_way(arm: list[Influence], *, groups: Array | None = None) -> Sample:
+    """Return what the mean of trainings says about the procedure and about all rows: ``two_way`` of one side.
+
+    Args:
+        arm: One a seed, turned so that more is better, all on the same rows.
+        groups: What each row belongs to.
+    """
+    import numpy as np
+
+    values = np.array([each.value for each in arm])
+    psi = np.array([each.psi for each in arm]).mean(axis=0)
+    rows = summarise(Influence(float(values.mean()), psi, arm[0].strata, arm[0].rows), groups=groups)
+    seeds = (_variance(values) / len(arm), len(arm) - 1.0)
+    total, freedom = satterthwaite([(rows.se**2, max(rows.n_eff - 1, 1.0)), seeds])
+    return Sample(rows.estimate, math.sqrt(total), 0.0, rows.n_eff, rows.n, df=freedom)
+
+
 def two_way(
     new: list[Influence], base: list[Influence], *, groups: Array | None = None, variance: Variance = "conservative"
 ) -> Sample:
@@ -77,7 +94,8 @@ def two_way(
     else:
         seeds = [(_variance(arm) / len(arm), len(arm) - 1.0) for arm in (new_values, base_values)]
     total, freedom = satterthwaite([(row_variance, max(rows.n_eff - 1, 1.0)), *seeds])
-    return Sample(mean.value, math.sqrt(total), 0.0, rows.n_eff, rows.n, df=freedom)
+    share = row_variance / total if total else None
+    return Sample(mean.value, math.sqrt(total), 0.0, rows.n_eff, rows.n, df=freedom, row_share=share)
 
 
 def satterthwaite(parts: list[tuple[float, float]]) -> tuple[float, float]:
