@@ -47,6 +47,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_endpoint(verbs)
     _add_whence(verbs)
     _add_fetch(verbs)
+    _add_audit(verbs)
     _add_verify(verbs)
     _add_merge(verbs)
     _add_export(verbs)
@@ -263,6 +264,26 @@ def _add_fetch(verbs: _Verbs[_Parser]) -> None:
     verb.add_argument(
         "-o", "--output", metavar="DIR", default=".", help="folder to write to; the current one if not given"
     )
+
+
+def _add_audit(verbs: _Verbs[_Parser]) -> None:
+    summary = "Rebuild a run from its record alone, train it again, compare; exit 1 if it is not reproduced"
+    verb = _add_verb(verbs, "audit", summary, "pytest-mlrun audit churn@production --report audit-2026q2")
+    verb.add_argument("ref", metavar="RUN", nargs="?", help=_RUN)
+    verb.add_argument("--alias", metavar="ALIAS", help="with --all: what holds this alias")
+    verb.add_argument("--all", action="store_true", help="of every model")
+    verb.add_argument("--note", metavar="TEXT", default="", help="why, for history")
+    verb.add_argument("--no-event", action="store_true", help="leave the registry as it is")
+    verb.add_argument(
+        "--timeout",
+        metavar="S",
+        type=_whole,
+        default=3600,
+        help="seconds that installing, then training, may take (3600)",
+    )
+    verb.add_argument("--cache", metavar="DIR", help="keep downloads there between audits; none are kept if not given")
+    verb.add_argument("-v", "--verbose", action="store_true", help="add digests, people, and what was not checked")
+    _add_json(verb)
 
 
 def _add_verify(verbs: _Verbs[_Parser]) -> None:
