@@ -10,11 +10,12 @@ from typing import Final
 
 from pytest_mlrun.audit.case import Case
 from pytest_mlrun.audit.code import Tree
-from pytest_mlrun.audit.comparing import Compared, compare
+from pytest_mlrun.audit.comparing import compare, describe_randomness, list_numbers
 from pytest_mlrun.audit.environment import read_environment
 from pytest_mlrun.audit.processes import Ended, run_child
 from pytest_mlrun.errors import MlrunError
 from pytest_mlrun.records.audit import AuditedMetric, AuditedPillar, AuditVerdict
+from pytest_mlrun.records.reproduction import Reproduction
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.store.store import Store
 
@@ -95,7 +96,8 @@ def replay(
     again = _find_again(store, run)
     if again is None:
         return Replayed(pillar=_describe_failure(ended))
-    return _describe(compare(run, again, case.store, store), again, ended, not_set)
+    reproduction = compare(run, again, case.store, store, overrides={})
+    return _describe(reproduction, run, again, ended, not_set)
 
 
 def _make_store(case: Case, run: RunRecord, scratch: Path) -> Store:
@@ -161,29 +163,32 @@ def _describe_failure(ended: Ended) -> AuditedPillar:
     )
 
 
-def _describe(compared: Compared, again: RunRecord, ended: Ended, not_set: list[str]) -> Replayed:
+def _describe(
+    reproduction: Reproduction, run: RunRecord, again: RunRecord, ended: Ended, not_set: list[str]
+) -> Replayed:
     findings = [f"environment variable {name} of the record was not set" for name in not_set]
-    if again.outcome != "passed":
-        findings.append(f"the test {again.outcome or again.status}: {again.cause_detail or again.cause or 'no cause'}")
-    bad = compared.verdict in {"DIVERGED", "INCONCLUSIVE"}
-    findings += compared.findings
-    status = "fail" if bad else "finding" if findings else "pass"
+    if again.outcome != run.outcome:
+        why = again.cause_detail or again.cause or "no cause known"
+        findings.append(f"the test {again.outcome or again.status}, and {run.outcome or run.status} then: {why}")
+    findings += reproduction.findings
+    bad = reproduction.verdict not in {"REPRODUCED_EXACTLY", "REPRODUCED", "CONSISTENT"}
     pillar = AuditedPillar(
         "replay",
-        status,  # type: ignore[arg-type]
-        compared.reason,
+        "fail" if bad else "finding" if findings else "pass",
+        reproduction.reason,
         method=_METHOD,
-        evidence={"pytest": f"status {ended.status}"},
-        findings=(compared.reason, *findings) if bad else tuple(findings),
+        evidence={"run": again.digest},
+        findings=(reproduction.reason, *findings) if bad else tuple(findings),
         not_checked=("network, and files outside the scratch folder, could be reached",),
+        cure="see where they part: pytest-mlrun audit -v" if ended.good or bad else "",
     )
     return Replayed(
-        compared.verdict,
+        reproduction.verdict,
         pillar,
-        compared.randomness,
-        compared.level,
-        compared.level_reasons,
-        compared.metrics,
-        compared.divergence,
+        describe_randomness(run, reproduction),
+        reproduction.level or "",
+        reproduction.why or ("nothing that decides a number differs",),
+        list_numbers(reproduction),
+        reproduction.divergence,
         dict(again.context),
     )

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 
 from pytest_mlrun.audit.case import Case, describe_subject
-from pytest_mlrun.audit.distance import allow, measure_distance
 from pytest_mlrun.audit.installing import describe_wanted
 from pytest_mlrun.audit.interpreter import check_interpreter
 from pytest_mlrun.audit.locks import Pins, read_pins
@@ -207,85 +206,3 @@ def test_a_file_that_is_gone_and_one_that_no_wheel_brought_are_named(site: Path)
     (site / "tool/notes.txt").write_text("nothing is loaded from here")
 
     assert find_edited(site) == ["sitecustomize.py", "tool/data.json"]
-
-
-def environment(**changes: object) -> dict[str, object]:
-    document: dict[str, object] = {
-        "python": {"version": "3.11.7", "flags": {"optimize": 0, "no_user_site": 0}},
-        "system": {"libc": "glibc 2.36", "os": "debian 12"},
-        "cpu": {"model": "EPYC", "flags": HASH, "usable_cores": 2},
-        "distributions": [
-            {"name": "numpy", "version": "2.0", "record": HASH},
-            {"name": "pytest-mlrun", "version": "0.1.0", "record": HASH, "url": "~/src"},
-        ],
-        "numerics": {
-            "thread_pools": [{"user_api": "blas", "file": "a.so", "architecture": "Zen", "num_threads": 2}],
-            "torch": None,
-        },
-        "variables": {"OMP_NUM_THREADS": "2"},
-    }
-    return {**document, **changes}
-
-
-@pytest.mark.parametrize(
-    ("changes", "level", "reason"),
-    [
-        ({"variables": {}}, "L0", "same packages, interpreter, processor and threads"),
-        (
-            {"distributions": [{"name": "numpy", "version": "2.0", "record": HASH}]},
-            "L0",
-            "same packages, interpreter, processor and threads",
-        ),
-        ({"cpu": {"model": "EPYC", "flags": HASH, "usable_cores": 4}}, "L1", "cpu.usable_cores: 2 → 4"),
-        ({"cpu": {"model": "Xeon", "flags": HASH, "usable_cores": 4}}, "L2", "cpu.model: EPYC → Xeon"),
-        ({"system": {"libc": "glibc 2.39", "os": "debian 12"}}, "L2", "system.libc: glibc 2.36 → glibc 2.39"),
-        (
-            {
-                "numerics": {
-                    "thread_pools": [{"user_api": "blas", "file": "a.so", "architecture": "Haswell", "num_threads": 2}]
-                }
-            },
-            "L2",
-            "blas a: Zen 2 threads → Haswell 2 threads",
-        ),
-        (
-            {
-                "numerics": {
-                    "thread_pools": [{"user_api": "blas", "file": "a.so", "architecture": "Zen", "num_threads": 4}]
-                }
-            },
-            "L1",
-            "blas a: Zen 2 threads → Zen 4 threads",
-        ),
-        ({"distributions": [{"name": "numpy", "version": "2.1", "record": HASH}]}, "L3", "numpy: 2.0 → 2.1"),
-        ({"distributions": [{"name": "numpy", "version": "2.0", "record": OTHER}]}, "L3", "numpy 2.0: other files"),
-        (
-            {"python": {"version": "3.11.9", "flags": {"optimize": 0, "no_user_site": 1}}},
-            "L3",
-            "python.version: 3.11.7 → 3.11.9",
-        ),
-    ],
-    ids=["variables", "plugin", "cores", "cpu", "libc", "kernel", "threads", "version", "files", "python"],
-)
-def test_the_distance_of_two_environments_gives_the_level_and_says_why(
-    changes: dict[str, object], level: str, reason: str
-) -> None:
-    distance = measure_distance(environment(), environment(**changes))
-
-    assert (distance.level, distance.reasons) == (level, (reason,))
-
-
-@pytest.mark.parametrize(
-    ("changes", "rows", "allowed"),
-    [
-        ({}, 2000, 8e-10),
-        ({"cpu": {"model": "Xeon", "flags": HASH, "usable_cores": 2}}, None, 8e-7),
-        ({"cpu": {"model": "Xeon", "flags": HASH, "usable_cores": 2}}, 2000, 1e-3),
-        ({"distributions": []}, None, 0.016),
-    ],
-    ids=["L0 no flips", "L2", "L2 two flips", "L3"],
-)
-def test_the_level_gives_the_tolerance(changes: dict[str, object], rows: int | None, allowed: float) -> None:
-    distance = measure_distance(environment(), environment(**changes))
-
-    assert allow(distance, 0.8, rows=rows) == pytest.approx(allowed, rel=1e-12)
