@@ -18,6 +18,8 @@ from pytest_mlrun.report.table import clean_text
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run ``pytest-mlrun audit``."""
+    if args.sign and not args.report:
+        raise QueryError("--sign is about a report, and none is asked for", next_step="add: --report DIR")
     refs = list(_find_refs(args, console))
     records = []
     for at, ref in enumerate(refs, start=1):

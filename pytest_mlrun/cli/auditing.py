@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from pytest_mlrun.audit.case import Case, describe_subject
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.refs import find_run
 from pytest_mlrun.cli.registries import find_named_version, find_version, record_of
 from pytest_mlrun.cli.source import find_store, open_reader
-from pytest_mlrun.errors import RegistryDamagedError, StoreDamagedError, StoreWriteError
+from pytest_mlrun.errors import ArtifactError, RegistryDamagedError, StoreDamagedError, StoreWriteError
 from pytest_mlrun.records.audit import AuditRecord, encode_audit
 from pytest_mlrun.records.event import ModelState, ModelVersion
 from pytest_mlrun.report.table import clean_text
@@ -19,6 +20,8 @@ from pytest_mlrun.report.table import clean_text
 if TYPE_CHECKING:
     from pytest_mlrun.records.project import Project
     from pytest_mlrun.store.store import Store
+
+AUDIT_NAMESPACE: Final = "mlrun-audit"
 
 
 def find_case(ref: str, args: argparse.Namespace, console: Console) -> Case:
@@ -72,12 +75,57 @@ def keep_result(case: Case, record: AuditRecord, args: argparse.Namespace, conso
     from pytest_mlrun.registry.log import path_of
 
     content = encode_audit(record)
+    if args.report:
+        _write_report(record, content, args, console)
     if args.no_event or case.version is None or case.broken is not None:
         return
     _keep_in_store(case.store, content, console)
     event = add_audit(case.project.root, record, report=digest_of(content), who=record.auditor, note=args.note)
     path = path_of(case.project.root, event).relative_to(case.project.root)
     console.note(clean_text(f"commit it:  git add {path}"))
+
+
+def _write_report(record: AuditRecord, content: bytes, args: argparse.Namespace, console: Console) -> None:
+    """Write the report: for programs, for people, for a CI service, and signed if a key was named.
+
+    Raises:
+        ArtifactError: It cannot be written.
+        SignatureError: The key does not sign.
+    """
+    from pytest_mlrun.pillars.facts import digest_of
+    from pytest_mlrun.registry.signing import sign
+    from pytest_mlrun.report.audit_junit import render_junit
+    from pytest_mlrun.report.audit_page import render_page
+
+    digest = digest_of(content)
+    files = {
+        "audit.json": content,
+        "audit.html": render_page(record, digest=digest).encode("utf-8"),
+        "audit.xml": render_junit(record, digest=digest).encode("utf-8"),
+    }
+    if args.sign:
+        key = console.folder / Path(args.sign).expanduser()
+        files["audit.json.sig"] = sign(content, key=key, namespace=AUDIT_NAMESPACE).encode("ascii")
+    folder = console.folder / args.report
+    if args.all:  # one of many has a folder of its own
+        folder /= record.subject.model or record.subject.ref.partition("@")[0]
+    for name, text in files.items():
+        _write_file(folder / name, text)
+    console.note(clean_text(f"report:     {folder / 'audit.html'}"))
+
+
+def _write_file(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f".{path.name}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_bytes(content)
+        temporary.replace(path)
+    except OSError as error:
+        raise ArtifactError(
+            f"the report cannot be written: {os.strerror(error.errno or 0)}",
+            where=str(path),
+            next_step="name a folder that you may write: --report DIR",
+        ) from error
 
 
 def _keep_in_store(store: Store, content: bytes, console: Console) -> None:

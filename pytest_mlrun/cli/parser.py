@@ -274,6 +274,8 @@ def _add_audit(verbs: _Verbs[_Parser]) -> None:
     verb.add_argument("--all", action="store_true", help="of every model")
     verb.add_argument("--note", metavar="TEXT", default="", help="why, for history")
     verb.add_argument("--no-event", action="store_true", help="leave the registry as it is")
+    verb.add_argument("--report", metavar="DIR", help="write audit.json, audit.html and audit.xml (JUnit) there")
+    verb.add_argument("--sign", metavar="KEY", help="SSH key that signs audit.json, for the namespace mlrun-audit")
     verb.add_argument(
         "--timeout",
         metavar="S",
