@@ -6,6 +6,7 @@ import argparse
 from typing import NoReturn
 
 from pytest_mlrun import __version__
+from pytest_mlrun.cli.audit_options import add_audit_options
 
 _DESCRIPTION = "Read, compare, register and verify the training runs that pytest --mlrun recorded."
 _EXITS = "exit codes: 0 fine, 1 a finding, 2 usage, 3 store damaged, 4 inconclusive"
@@ -48,6 +49,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_whence(verbs)
     _add_fetch(verbs)
     _add_audit(verbs)
+    _add_doctor(verbs)
     _add_verify(verbs)
     _add_merge(verbs)
     _add_export(verbs)
@@ -270,21 +272,14 @@ def _add_audit(verbs: _Verbs[_Parser]) -> None:
     summary = "Rebuild a run from its record alone, train it again, compare; exit 1 if it is not reproduced"
     verb = _add_verb(verbs, "audit", summary, "pytest-mlrun audit churn@production --report audit-2026q2")
     verb.add_argument("ref", metavar="RUN", nargs="?", help=_RUN)
-    verb.add_argument("--alias", metavar="ALIAS", help="with --all: what holds this alias")
-    verb.add_argument("--all", action="store_true", help="of every model")
-    verb.add_argument("--note", metavar="TEXT", default="", help="why, for history")
-    verb.add_argument("--no-event", action="store_true", help="leave the registry as it is")
-    verb.add_argument("--report", metavar="DIR", help="write audit.json, audit.html and audit.xml (JUnit) there")
-    verb.add_argument("--sign", metavar="KEY", help="SSH key that signs audit.json, for the namespace mlrun-audit")
-    verb.add_argument(
-        "--timeout",
-        metavar="S",
-        type=_whole,
-        default=3600,
-        help="seconds that installing, then training, may take (3600)",
-    )
-    verb.add_argument("--cache", metavar="DIR", help="keep downloads there between audits; none are kept if not given")
-    verb.add_argument("-v", "--verbose", action="store_true", help="add digests, people, and what was not checked")
+    add_audit_options(verb)
+    _add_json(verb)
+
+
+def _add_doctor(verbs: _Verbs[_Parser]) -> None:
+    summary = "Say what an audit would lack today, with the cure of each; exit 1 if anything"
+    verb = _add_verb(verbs, "doctor", summary, "pytest-mlrun doctor churn@production")
+    verb.add_argument("ref", metavar="RUN", nargs="?", help=f"{_RUN}; this machine and project if not given")
     _add_json(verb)
 
 

@@ -8,6 +8,7 @@ import html
 import json
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -80,6 +81,17 @@ def needed() -> list[str]:
                 canonicalize_name(one.name) for one in needs if one.marker is None or one.marker.evaluate({"extra": ""})
             ]
     return list(found)
+
+
+def listen(door: Path) -> int:
+    """Return the process id that somebody writes into a pipe."""
+    descriptor = os.open(door, os.O_RDWR | os.O_NONBLOCK)  # open for writing too: it has no end before it begins
+    try:
+        ready, _, _ = select.select([descriptor], [], [], 120)
+        assert ready, "nobody came to the door"
+        return int(os.read(descriptor, 100))
+    finally:
+        os.close(descriptor)
 
 
 class Index:
@@ -429,7 +441,7 @@ def test_an_audit_that_is_interrupted_while_it_trains_leaves_no_process_and_no_f
     command = [sys.executable, "-m", "pytest_mlrun", "audit", "churn/1", "--no-event", "--cache", str(toy.cache)]
     auditor = subprocess.Popen(command, cwd=toy.path, env=toy.environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     try:
-        training = int(toy.door.read_text())  # waits until somebody writes
+        training = listen(toy.door)
 
         auditor.send_signal(number)
         auditor.communicate(timeout=60)
