@@ -1,43 +1,16 @@
-"""Compare a replayed run with the recorded one, and put what was found into the words of an audit."""
+"""Put what a comparison of two runs found into the words of an audit."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator
+from typing import Final
 
-from pytest_mlrun.recorder.accounts import take_recorded
 from pytest_mlrun.records.audit import AuditedMetric, AuditedPillar
-from pytest_mlrun.records.reproduction import MetricComparison, Reproduction, SeriesComparison, Tolerance
+from pytest_mlrun.records.reproduction import MetricComparison, Reproduction, SeriesComparison
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.rules.reproduction import compare_runs
-
-if TYPE_CHECKING:
-    from pytest_mlrun.store.store import Store
 
 _END: Final = "rand.end."
-
-
-def compare(
-    recorded: RunRecord,
-    replayed: RunRecord,
-    recorded_in: Store,
-    replayed_in: Store,
-    *,
-    overrides: Mapping[str, Tolerance],
-) -> Reproduction:
-    """Compare two runs.
-
-    Args:
-        recorded: The recorded run.
-        replayed: The replayed one.
-        recorded_in: The store that has the first.
-        replayed_in: The store that has the second.
-        overrides: Tolerances that the project wrote for a metric.
-    """
-    before = take_recorded(recorded, recorded_in.reader(), where=str(recorded_in.path))
-    after = take_recorded(replayed, replayed_in.reader(), where=str(replayed_in.path))
-    return compare_runs(before.account(), after.account(), overrides=overrides, spread=before.spread)
 
 
 def list_numbers(reproduction: Reproduction) -> tuple[AuditedMetric, ...]:

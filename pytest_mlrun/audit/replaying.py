@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -10,18 +11,22 @@ from typing import Final
 
 from pytest_mlrun.audit.case import Case
 from pytest_mlrun.audit.code import Tree
-from pytest_mlrun.audit.comparing import compare, describe_randomness, list_numbers
+from pytest_mlrun.audit.comparing import describe_randomness, list_numbers
 from pytest_mlrun.audit.environment import read_environment
 from pytest_mlrun.audit.processes import Ended, run_child
 from pytest_mlrun.errors import MlrunError
+from pytest_mlrun.project import read_project
+from pytest_mlrun.recorder.accounts import take_recorded
+from pytest_mlrun.recorder.replay_environment import replay_environment
+from pytest_mlrun.recorder.reproducing import compare_replay
 from pytest_mlrun.records.audit import AuditedMetric, AuditedPillar, AuditVerdict
+from pytest_mlrun.records.project import Project
 from pytest_mlrun.records.reproduction import Reproduction
 from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.store.bundle_write import export_run
 from pytest_mlrun.store.store import Store
 
 _METHOD: Final = "the recorded test run again in a fresh process of the rebuilt environment"
-# Places on the machine of the record: here they would lead elsewhere, or nowhere.
-_PLACES: Final = ("PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONEXECUTABLE", "LD_PRELOAD", "LD_LIBRARY_PATH")
 _PASSED: Final = ("PATH", "CUDA_VISIBLE_DEVICES", "NVIDIA_VISIBLE_DEVICES")
 _TAIL: Final = 6
 
@@ -75,11 +80,16 @@ def replay(
     run = case.run
     if run is None:
         return Replayed()
-    variables, not_set = _variables(case, scratch, environ)
-    store = _make_store(case, run, scratch)
-    test = run.test.partition("[")[0]
-    command = [str(python), "-m", "pytest", "-p", "no:cacheprovider", test, "--mlrun"]
-    command += ["--mlrun-store", str(store.path), "--mlrun-from", run.run_id]
+    document = read_environment(case)
+    bundle, store = scratch / "recorded.mlrun", scratch / "store"
+    export_run(case.store.path, run.run_id, bundle)
+    command = [str(python), "-m", "pytest", "-p", "no:cacheprovider", run.test, "--mlrun"]
+    command += ["--mlrun-replay", str(bundle), "--mlrun-store", str(store)]
+    command += ["-n0"] if _has_xdist(document) else []
+    project = _project_of(case, tree)
+    variables = replay_environment(
+        run.context, document, _here(scratch, environ, project), handed_on=project.replay.environment
+    )
     ended = run_child(command, folder=tree.project, environ=variables, log=log, timeout_s=timeout_s)
     if ended.status is None:
         said = f"the training was not done after {timeout_s:.0f} s"
@@ -96,56 +106,41 @@ def replay(
     again = _find_again(store, run)
     if again is None:
         return Replayed(pillar=_describe_failure(ended))
-    reproduction = compare(run, again, case.store, store, overrides={})
-    return _describe(reproduction, run, again, ended, not_set)
+    recorded = take_recorded(run, case.store.reader(), where=str(case.store.path))
+    reproduction = compare_replay(recorded, again, Store.open(store).reader(), project)
+    return _describe(reproduction, run, again, ended)
 
 
-def _make_store(case: Case, run: RunRecord, scratch: Path) -> Store:
-    from pytest_mlrun.store.bundle import open_bundle
-    from pytest_mlrun.store.bundle_write import export_run
-
-    bundle = scratch / "recorded.mlrun"
-    export_run(case.store.path, run.run_id, bundle, choice="none")
-    store = Store.open(scratch / "store", create=True)
-    store.take_bundle(open_bundle(bundle))
-    return store
+def _project_of(case: Case, tree: Tree) -> Project:
+    """Return what the recorded ``mlrun.toml`` says, tolerances among it."""
+    file = tree.project / "mlrun.toml"
+    return read_project(file) if file.is_file() else case.project
 
 
-def _variables(case: Case, scratch: Path, environ: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Return the child's environment variables, and which of the record were not set."""
-    document = read_environment(case) or {}
-    told = document.get("variables")
-    recorded = {str(name): str(text) for name, text in told.items()} if isinstance(told, dict) else {}
-    not_set = sorted(name for name, text in recorded.items() if name in _PLACES or "***" in text)
+def _has_xdist(document: Mapping[str, object] | None) -> bool:
+    distributions = document.get("distributions") if document else None
+    return isinstance(distributions, list) and any(
+        isinstance(entry, dict) and entry.get("name") == "pytest-xdist" for entry in distributions
+    )
+
+
+def _here(scratch: Path, environ: Mapping[str, str], project: Project) -> dict[str, str]:
+    """Return what the training may know of this machine: where programs are, its devices, what the project names."""
     home = scratch / "home"
     home.mkdir(exist_ok=True)
-    hash_seed = case.text("rand.hash_seed")
-    return {
-        **{name: environ[name] for name in _PASSED if name in environ},
-        "PATH": environ.get("PATH", os.defpath),
-        "HOME": str(home),
-        "TMPDIR": str(scratch),
-        "LC_ALL": "C.UTF-8",
-        **{name: text for name, text in recorded.items() if name not in not_set},
-        **({"PYTHONHASHSEED": hash_seed} if hash_seed else {}),
-        "PYTHONNOUSERSITE": "1",
-    }, not_set
+    passed = {name: environ[name] for name in (*_PASSED, *project.replay.environment) if name in environ}
+    return {"PATH": os.defpath, **passed, "HOME": str(home), "TMPDIR": str(scratch)}
 
 
-def _find_again(store: Store, run: RunRecord) -> RunRecord | None:
+def _find_again(path: Path, run: RunRecord) -> RunRecord | None:
     try:
+        store = Store.open(path)
+        store.recover()
         runs = store.reader().runs()
     except MlrunError:
         return None
-    mine = [
-        other
-        for other in runs
-        if other.run_id != run.run_id
-        and other.test == run.test
-        and (other.parent_id is None) == (run.parent_id is None)
-        and dict(other.params) == dict(run.params)
-        and not other.status.startswith("running")
-    ]
+    wanted = json.dumps(run.run_id)
+    mine = [other for other in runs if other.context.get("replay.of") == wanted and other.parent_id is None]
     return mine[-1] if mine else None
 
 
@@ -163,10 +158,8 @@ def _describe_failure(ended: Ended) -> AuditedPillar:
     )
 
 
-def _describe(
-    reproduction: Reproduction, run: RunRecord, again: RunRecord, ended: Ended, not_set: list[str]
-) -> Replayed:
-    findings = [f"environment variable {name} of the record was not set" for name in not_set]
+def _describe(reproduction: Reproduction, run: RunRecord, again: RunRecord, ended: Ended) -> Replayed:
+    findings: list[str] = []
     if again.outcome != run.outcome:
         why = again.cause_detail or again.cause or "no cause known"
         findings.append(f"the test {again.outcome or again.status}, and {run.outcome or run.status} then: {why}")

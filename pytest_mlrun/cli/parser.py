@@ -48,6 +48,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_endpoint(verbs)
     _add_whence(verbs)
     _add_fetch(verbs)
+    _add_replay(verbs)
     _add_audit(verbs)
     _add_doctor(verbs)
     _add_verify(verbs)
@@ -268,6 +269,15 @@ def _add_fetch(verbs: _Verbs[_Parser]) -> None:
     )
 
 
+def _add_replay(verbs: _Verbs[_Parser]) -> None:
+    summary = "Make a recorded run again in a fresh process, and compare every number; exit 1 if it differs"
+    verb = _add_verb(verbs, "replay", summary, "pytest-mlrun replay churn@production")
+    verb.add_argument("ref", metavar="RUN", help=f"{_RUN}; or FILE.mlrun, an exported run")
+    verb.add_argument("--timeout", metavar="SECONDS", type=_seconds, help="give up after so long; exit 4")
+    verb.add_argument("-v", "--verbose", action="store_true", help="every number in full, and what pytest said")
+    _add_json(verb)
+
+
 def _add_audit(verbs: _Verbs[_Parser]) -> None:
     summary = "Rebuild a run from its record alone, train it again, compare; exit 1 if it is not reproduced"
     verb = _add_verb(verbs, "audit", summary, "pytest-mlrun audit churn@production --report audit-2026q2")
@@ -356,6 +366,16 @@ def _add_gc(verbs: _Verbs[_Parser]) -> None:
         metavar="DIR",
         help="folder of the mlrun.toml that speaks for runs whose own is not here; they are kept if not given",
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e9:  # noqa: PLR2004 - three decades
+        raise argparse.ArgumentTypeError(f"expected a number of seconds, found {text!r}")
+    return number
 
 
 def _whole(text: str) -> int:

@@ -27,9 +27,11 @@ _OTHER_SYSTEM = (
 )
 _SAME_NUMBERS = (
     *("lock ", "variables.LC_", "variables.LANG", "variables.TZ"),
-    *("variables.PYTHON", "python.flags.no_user_site"),
+    *("variables.PYTHON",),
 )
 """What the packages and the code say better, and what formats text."""
+_OF_REPLAYS = frozenset({"variables.PYTHONNOUSERSITE", "python.flags.no_user_site"})
+"""What every replay sets for itself."""
 _LEVELS: tuple[Level, ...] = ("L0", "L1", "L2", "L3")
 _SHOWN = 60
 
@@ -100,10 +102,9 @@ def _differences(recorded: Capture, replayed: Capture) -> Iterator[tuple[Level |
     for name, values in _unequal(packages):
         yield None if name in _NO_ARITHMETIC else "L3", _sentence(name, values)
     for name, values in _unequal(facts):
+        if name in _OF_REPLAYS:
+            continue
         yield _level_of(name, values), _sentence(name, values)
-    threads = [json.loads(capture.context.get("threads", "null")) for capture in (recorded, replayed)]
-    if threads[0] != threads[1]:
-        yield "L1", _sentence("threads of a worker", threads)
 
 
 def _unequal(sides: list[dict[str, Fact]]) -> Iterator[tuple[str, list[Fact]]]:

@@ -99,7 +99,8 @@ def compare_metric(
         allowed, source = tolerance.allowed(recorded) if math.isfinite(recorded) else None, tolerance.source
         within = measured is not None and allowed is not None and measured <= allowed
     else:
-        allowed, source, within = None, f"{tolerances.level}: {most or 'no'} rows", flips <= most
+        allowed, within = None, flips <= most
+        source = f"{most or 'no'} row{'s' if most > 1 else ''} ({tolerances.level})"
     status = "exact" if _same_bits(recorded, replayed) else _status(tolerances, within=within)
     return MetricComparison(name, recorded, replayed, status, measured, relative, allowed, source, flips)
 

@@ -31,10 +31,13 @@ def judge_gate(recording: Recording, gate: Gate | NoRegression) -> Verdict:
         MetricError: If the metric was never logged, has no point at that step, or other rows than the baseline.
         RunNotFoundError: If there is no such baseline.
     """
+    from pytest_mlrun.pillars.randomness import undisturbed
     from pytest_mlrun.rules.gates import Gate
 
-    verdict = _judge_bound(recording, gate) if isinstance(gate, Gate) else _judge_against(recording, gate)
-    return recording.judge(verdict)
+    if isinstance(gate, Gate):
+        return recording.judge(_judge_bound(recording, gate))
+    with undisturbed():
+        return recording.judge(_judge_against(recording, gate))
 
 
 def settle(verdicts: Sequence[Verdict]) -> None:
