@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -109,6 +110,9 @@ def _write_report(record: AuditRecord, content: bytes, args: argparse.Namespace,
     folder = console.folder / args.report
     if args.all:  # one of many has a folder of its own
         folder /= record.subject.model or record.subject.ref.partition("@")[0]
+    # A signature of an earlier report would be one of nothing that lies beside it.
+    with suppress(OSError):
+        (folder / "audit.json.sig").unlink()
     for name, text in files.items():
         _write_file(folder / name, text)
     console.note(clean_text(f"report:     {folder / 'audit.html'}"))

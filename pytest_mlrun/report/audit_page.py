@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from typing import Final
@@ -230,7 +229,7 @@ def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Seq
 
 
 def _number(value: float | None) -> str:
-    return "none" if value is None else escape(json.dumps(value) if value == value else "NaN")  # noqa: PLR0124 - NaN
+    return "none" if value is None else escape(repr(value).removesuffix(".0"))
 
 
 def _status(metric: AuditedMetric) -> str:

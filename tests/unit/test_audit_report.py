@@ -134,7 +134,7 @@ def test_the_page_says_everything_that_a_reader_of_the_record_would_learn() -> N
 
     for told in (
         *("sweep-<b>7</b>", "code: submodule libs/x is not checked out", "data: files that nobody named", "Xeon"),
-        *("bob@example.org", "verified", "0.30000000000000004", "-5.6e-17", "NaN", "missing", "3e-07", DIGEST),
+        *("bob@example.org", "verified", "0.30000000000000004", "-5.6e-17", "nan", "missing", "3e-07", DIGEST),
         *("NOT INDEPENDENT: who trained it audited it, on the same machine.", "level L2, cpu.model: EPYC → Xeon"),
         "ssh-keygen -Y verify -f signers -I WHO -n mlrun-audit -s audit.json.sig < audit.json",
     ):
