@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from pytest_mlrun.audit.case import Case
+from pytest_mlrun.audit.processes import started
 from pytest_mlrun.records.audit import AuditedPillar
 
 _METHOD = "interpreters of pyenv, of uv and on PATH asked for their version"
@@ -123,10 +124,11 @@ def _ask_all(candidates: Iterator[Path]) -> Iterator[Interpreter]:
 
 def _ask(program: Path) -> Interpreter | None:
     try:
-        done = subprocess.run(
-            [str(program), "-I", "-S", "-c", _QUESTION], capture_output=True, text=True, check=False, timeout=_TIMEOUT_S
-        )
-        told = json.loads(done.stdout) if done.returncode == 0 else None
+        command = [str(program), "-I", "-S", "-c", _QUESTION]
+        with started(command, folder=None, environ=None, out=subprocess.PIPE) as child:
+            answer, _ = child.communicate(timeout=_TIMEOUT_S)
+            # What it says of itself may stand above the answer.
+            told = json.loads((answer.splitlines() or [b""])[-1]) if child.returncode == 0 else None
     except (OSError, ValueError, subprocess.TimeoutExpired):
         return None
     match told:

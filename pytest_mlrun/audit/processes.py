@@ -5,11 +5,13 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from types import FrameType
+from typing import IO, Final
 
 # How a machine reaches its package index, and nothing that decides what is installed or where.
 _INDEX: Final = frozenset(
@@ -22,6 +24,7 @@ _INDEX: Final = frozenset(
         *("http_proxy", "https_proxy", "no_proxy", "all_proxy", "NETRC", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"),
     }
 )
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _TAIL_BYTES: Final = 64 << 10
 
 
@@ -59,24 +62,72 @@ def run_child(
         out.write(f"$ {' '.join(command)}\n".encode("utf-8", "backslashreplace"))
         out.flush()
         began = out.tell()
-        with subprocess.Popen(
-            list(command),
-            cwd=folder,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        ) as child:
-            try:
-                status: int | None = child.wait(timeout_s)
-            except subprocess.TimeoutExpired:
-                status = None
-            finally:
-                if child.returncode is None:
-                    with suppress(ProcessLookupError, PermissionError):
-                        os.killpg(child.pid, signal.SIGKILL)
+        status: int | None = None
+        with started(command, folder=folder, environ=environ, out=out) as child, suppress(subprocess.TimeoutExpired):
+            status = child.wait(timeout_s)
     return Ended(status, _read_tail(log, began))
+
+
+@contextmanager
+def started(
+    command: Sequence[str], *, folder: Path | None, environ: Mapping[str, str] | None, out: int | IO[bytes]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a program; it and what it started are killed if it still runs at the end of the block.
+
+    Args:
+        command: Program and arguments.
+        folder: Where it runs; the current folder if None.
+        environ: All environment variables that it gets; those of this process if None.
+        out: Where it writes, errors too.
+    """
+    child: subprocess.Popen[bytes] | None = None
+    try:
+        with uninterrupted():
+            child = subprocess.Popen(
+                list(command),
+                cwd=folder,
+                env=None if environ is None else dict(environ),
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+        with child:
+            try:
+                yield child
+            finally:
+                _kill(child)
+    finally:
+        if child is not None:
+            _kill(child)
+            child.wait()
+
+
+def _kill(child: subprocess.Popen[bytes]) -> None:
+    if child.returncode is None:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(child.pid, signal.SIGKILL)
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold back what would end this process until the block is over: a child must be known before it can be killed."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    seen: list[int] = []
+
+    def remember(number: int, _frame: FrameType | None) -> None:
+        seen.append(number)
+
+    before = {number: signal.signal(number, remember) for number in _ENDING}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if seen:
+        signal.raise_signal(seen[0])
 
 
 def index_variables(environ: Mapping[str, str]) -> dict[str, str]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
+from pytest_mlrun.audit.processes import uninterrupted
+
 _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 
 
@@ -20,12 +22,15 @@ _ENDING: Final = (signal.SIGTERM, signal.SIGHUP)
 def scratch_folder() -> Iterator[Path]:
     """Make a folder and remove it at the end of the block, be it by Ctrl-C, SIGTERM or a closed terminal."""
     with _ending_raises():
-        folder = Path(tempfile.mkdtemp(prefix="mlrun-audit-")).resolve()
+        folder: Path | None = None
         try:
+            with uninterrupted():
+                folder = Path(tempfile.mkdtemp(prefix="mlrun-audit-")).resolve()
             yield folder
         finally:
             with _undisturbed():
-                shutil.rmtree(folder, onerror=_make_writable)
+                if folder is not None:
+                    shutil.rmtree(folder, onerror=_make_writable)
 
 
 @contextmanager

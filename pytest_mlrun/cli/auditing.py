@@ -37,6 +37,8 @@ def find_case(ref: str, args: argparse.Namespace, console: Console) -> Case:
         MlrunError: It names nothing, or the store that has the run is elsewhere.
     """
     from pytest_mlrun.project import find_project
+    from pytest_mlrun.recorder.accounts import take_recorded
+    from pytest_mlrun.recorder.reproducing import refuse_unfit
     from pytest_mlrun.registry.refs import parse_ref
     from pytest_mlrun.store.store import Store
 
@@ -53,6 +55,8 @@ def find_case(ref: str, args: argparse.Namespace, console: Console) -> Case:
         state, version = registered or (None, None)
         subject = describe_subject(ref, None, version, state)
         return Case(ref, project, store, subject, version=version, state=state, broken=error)
+    if registered is None:
+        refuse_unfit(take_recorded(record, source, where=str(store.path)))
     state, version = registered or (None, None)
     subject = describe_subject(ref, record, version, state)
     return Case(ref, project, store, subject, run=record, version=version, state=state)

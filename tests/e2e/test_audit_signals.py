@@ -45,7 +45,7 @@ def project(tmp_path: Path) -> Path:
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "begin")
     store = Store.open(folder / ".pytest_mlrun", create=True)
-    context = {"code.commit": json.dumps(git(folder, "rev-parse", "HEAD")), "env.python": '"3.99.1"'}
+    context = {"code.commit": json.dumps(git(folder, "rev-parse", "HEAD")), "env.python": '"3.99.1"', "rand.seed": "1"}
     writer = store.writer(session_id=SESSION)
     run_id = "01900000-0000-7000-8000-000000000001"
     writer.start(RunStart(run_id, SESSION, "churn", "first", "test_a.py::test_a", context=context))

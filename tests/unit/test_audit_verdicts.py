@@ -329,6 +329,17 @@ def test_what_cannot_be_named_is_a_mistake_and_no_verdict(desk: Desk) -> None:
 
 
 @pytest.mark.slow
+def test_a_trial_inside_another_run_is_no_run_to_audit(desk: Desk) -> None:
+    desk.record("first", parent_id="01900000-0000-7000-8000-0000deadbeef")
+
+    code, out, err = desk.do("audit", "first")
+
+    assert (code, out) == (2, "")
+    assert err.splitlines()[0].endswith("is a trial inside another run, and no test of its own")
+    assert err.splitlines()[-1] == "  next:  name that one: deadbeef"
+
+
+@pytest.mark.slow
 def test_an_audit_is_an_event_that_the_policy_counts_only_if_it_reproduced(signed: Desk) -> None:
     path = signed.path / "mlrun-registry" / "churn" / "000004.json"
 
