@@ -18,7 +18,7 @@ from pytest_mlrun.audit.locks import Pins, normalize
 from pytest_mlrun.audit.processes import Ended, index_variables, run_child
 
 _YANKED: Final = re.compile(r"[`']?([A-Za-z0-9][\w.-]*==[\w.+!-]+)[`']? is yanked")
-_YANKED_BY_PIP: Final = re.compile(r"candidate '?([\w.-]+)'?:? .*was yanked", re.IGNORECASE)
+_YANKED_BY_PIP: Final = re.compile(r"yanked version: '([\w.-]+)' candidate \(version (\S+) at")
 _NETWORK: Final = re.compile(
     r"(could not connect|connection (refused|reset|error|aborted)|dns error|name resolution|timed out|"
     r"network (is )?unreachable|temporary failure|error sending request|max retries exceeded|no space left)",
@@ -162,7 +162,8 @@ class Installer:
         else:
             raise InstallError("neither uv nor pip is installed beside pytest-mlrun", infrastructure=True)
         done = self._run([*command, *_options_of(arguments, uv=bool(self.uv))])
-        self.yanked += _YANKED.findall(done.output) + _YANKED_BY_PIP.findall(done.output)
+        self.yanked += _YANKED.findall(done.output)
+        self.yanked += [f"{name}=={version}" for name, version in _YANKED_BY_PIP.findall(done.output)]
         if done.status is None:
             raise InstallError(f"{self.name} was not done in time", infrastructure=True)
         if not done.good:

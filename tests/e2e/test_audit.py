@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -26,7 +27,11 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+from pytest_mlrun.audit.installing import Installer, InstallError, describe_wanted
+from pytest_mlrun.audit.interpreter import Interpreter
+from pytest_mlrun.audit.locks import Pins
 from pytest_mlrun.audit.own_copy import install_own_copy
+from pytest_mlrun.audit.rehash import find_edited
 from pytest_mlrun.records.run import RunEnd, RunRecord, RunStart
 from pytest_mlrun.store.store import Store
 
@@ -431,6 +436,41 @@ def test_an_index_that_cannot_be_reached_is_inconclusive(toy: Toy, tmp_path: Pat
     )
     threading.Thread(target=toy.index.server.serve_forever, daemon=True).start()
     assert (code, record["verdict"]) == (4, "INCONCLUSIVE")
+
+
+def test_without_uv_pip_installs_the_same_bytes_and_names_what_it_cannot_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = Index(tmp_path / "index")
+    digest = index.publish(yanked=True)
+    monkeypatch.setattr(Installer, "uv", None)
+    version_here = "{}.{}.{}".format(*sys.version_info[:3])
+    installer = Installer(
+        tmp_path / "environment",
+        Interpreter(Path(os.path.realpath(sys.executable)), version_here, "cpython"),
+        tmp_path,
+        tmp_path / "log",
+        os.environ,
+        None,
+        time.monotonic() + 300,
+    )
+    pins = Pins({("tinydep", "1.0"): frozenset({f"sha256:{digest}"})}, ("--extra-index-url", index.url))
+    wanted = [describe_wanted({"name": "tinydep", "version": "1.0"}, pins)]
+
+    installer.make()
+    installer.install(wanted, pins)
+    edited = find_edited(installer.site)
+    yanked = list(installer.yanked)
+    index.publish(one="1.5")
+    shutil.rmtree(installer.folder)
+    installer.make()
+    with pytest.raises(InstallError, match=r"^tinydep==1\.0 cannot be had as it was: .*(?i:hash)") as refused:
+        installer.install(wanted, pins)
+    index.server.shutdown()
+    index.server.server_close()
+
+    assert (installer.name, edited, yanked) == ("pip", [], ["tinydep==1.0"])
+    assert not refused.value.infrastructure
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda number: signal.Signals(number).name)
