@@ -141,6 +141,19 @@ def test_another_run_under_the_registered_id_is_rejected(signed: Desk) -> None:
 
 
 @pytest.mark.slow
+def test_a_byte_changed_in_the_runs_row_is_rejected(signed: Desk) -> None:
+    (segment,) = (signed.path / ".pytest_mlrun" / "seg").glob("*.arrow")
+    content = segment.read_bytes()
+    segment.chmod(0o644)
+    segment.write_bytes(content.replace(b"val_roc_auc", b"val_roc_auC"))
+
+    code, record = audit(signed)
+
+    assert (code, record["verdict"]) == (1, "REJECTED")
+    assert pillar(record, "record")["status"] == "fail"
+
+
+@pytest.mark.slow
 def test_an_approval_about_another_run_is_rejected(signed: Desk) -> None:
     def forge(body: dict[str, object]) -> None:
         statement = body["statement"]
