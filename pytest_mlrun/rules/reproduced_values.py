@@ -206,7 +206,7 @@ def _compare_rows(name: str, before: Array, after: Array, tolerances: Tolerances
         most = tolerances.flips(name)
         within = most is not None and len(changed) <= most
         return SeriesComparison(name, *counts, _status(tolerances, within=within), first, decides=decide)
-    tolerance = tolerances.default(name)
+    tolerance = tolerances.of(name)
     finite = np.abs(before[np.isfinite(before)])
     # Of the largest one: a probability of 1e-9 that moves by 1e-10 moved by nothing that anyone can use.
     allowed = np.full(before.shape, tolerance.allowed(float(finite.max()) if len(finite) else 0.0))
