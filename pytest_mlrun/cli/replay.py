@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import json
 import os
 import signal
@@ -137,7 +136,6 @@ def _train(
     ref = str((console.folder / args.ref).resolve()) if args.ref.endswith(_BUNDLE) else recorded.run.run_id
     command = [sys.executable, "-m", "pytest", str(file), "--mlrun", "--mlrun-replay", ref]
     command += ["--mlrun-store", str(store.resolve())]
-    command += ["-n0"] if importlib.util.find_spec("xdist") else []
     environ = replay_environment(
         recorded.run.context, environment_of(recorded), console.environ, handed_on=project.replay.environment
     )

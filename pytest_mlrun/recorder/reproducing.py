@@ -86,6 +86,7 @@ def compare_replay(recorded: Recorded, replayed: RunRecord, reader: Reader, proj
         project: What its ``mlrun.toml`` says of tolerances.
     """
     names = {*recorded.run.metrics, *replayed.metrics}
+    names |= {artifact.name for artifact in recorded.run.artifacts if artifact.role == "predictions"}
     noted = json.loads(replayed.context.get(FINDINGS, "[]"))
     return compare_runs(
         recorded.account(),

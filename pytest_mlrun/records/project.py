@@ -114,7 +114,8 @@ class ReplaySettings:
 
     Attributes:
         environment: Names of environment variables that the tests need, beside those that every replay gets.
-        tolerances: Name of a metric, or a pattern, to how far its value may lie from the recorded one.
+        tolerances: Name of a metric, or a pattern, to how far it may lie from the recorded one: `{ rel = 1e-6, abs =
+            1e-9 }`, as a part of it or whatever it is. `predictions/*` are those of `evaluate`.
     """
 
     environment: tuple[str, ...] = ()

@@ -30,8 +30,8 @@ _SAME_NUMBERS = (
     *("variables.PYTHON",),
 )
 """What the packages and the code say better, and what formats text."""
-_OF_REPLAYS = frozenset({"variables.PYTHONNOUSERSITE", "python.flags.no_user_site"})
-"""What every replay sets for itself."""
+_OF_REPLAYS = frozenset({"variables.PYTHONNOUSERSITE", "python.flags.no_user_site", "python.flags.utf8_mode"})
+"""What every replay sets for itself; and UTF-8 mode, which Python chooses by the locale that it was started under."""
 _LEVELS: tuple[Level, ...] = ("L0", "L1", "L2", "L3")
 _SHOWN = 60
 

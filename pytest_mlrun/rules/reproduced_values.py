@@ -36,10 +36,7 @@ class Scoring:
     @property
     def counts_rows(self) -> bool:
         """Whether the metric counts rows, and so moves in steps."""
-        try:
-            return parse_metric(self.metric).family == "decision"
-        except MetricError:
-            return False
+        return counts_rows(self.metric)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,15 +104,35 @@ def compare_metric(
 
 def count_flips(name: str, recorded: Account, replayed: Account) -> int | None:
     """Return in how many rows the predicted class changed, for a metric that counts rows; None if nobody can say."""
-    import numpy as np
-
     before, after = recorded.scorings.get(name), replayed.scorings.get(name)
     if before is None or after is None or not before.counts_rows:
         return None
     rows = recorded.predictions.get(before.predictions), replayed.predictions.get(after.predictions)
-    if rows[0] is None or rows[1] is None or rows[0].shape != rows[1].shape:
+    if rows[0] is None or rows[1] is None:
         return None
-    return int(np.count_nonzero(_classes(rows[0], before.threshold) != _classes(rows[1], after.threshold)))
+    return changed_classes((rows[0], before.threshold), (rows[1], after.threshold))
+
+
+def counts_rows(metric: str) -> bool:
+    """Return whether a metric, without its split, counts rows, and so moves in steps."""
+    try:
+        return parse_metric(metric).family == "decision"
+    except MetricError:
+        return False
+
+
+def changed_classes(before: tuple[Array, float], after: tuple[Array, float]) -> int | None:
+    """Return in how many rows the predicted class changed; None where the rows are not as many.
+
+    Args:
+        before: What a model put out, and the score from which a row counts as positive.
+        after: Likewise, of the other one.
+    """
+    import numpy as np
+
+    if before[0].shape != after[0].shape:
+        return None
+    return int(np.count_nonzero(_classes(*before) != _classes(*after)))
 
 
 def compare_series(recorded: Account, replayed: Account, tolerances: Tolerances) -> Iterator[SeriesComparison]:
@@ -189,7 +206,7 @@ def _compare_rows(name: str, before: Array, after: Array, tolerances: Tolerances
         most = tolerances.flips(name)
         within = most is not None and len(changed) <= most
         return SeriesComparison(name, *counts, _status(tolerances, within=within), first, decides=decide)
-    tolerance = tolerances.default(name)
+    tolerance = tolerances.of(name)
     finite = np.abs(before[np.isfinite(before)])
     # Of the largest one: a probability of 1e-9 that moves by 1e-10 moved by nothing that anyone can use.
     allowed = np.full(before.shape, tolerance.allowed(float(finite.max()) if len(finite) else 0.0))

@@ -188,6 +188,8 @@ def _own_findings(recorded: Account, replayed: Account, values: _Values, toleran
     if before.status != "finished":
         found.append(f"the recorded run itself did not finish: {before.cause_detail or before.cause or before.status}")
     found += _looser(recorded, values.metrics, tolerances)
+    written = [tolerances.overrides[each.name] for each in values.predictions if each.name in tolerances.overrides]
+    found += [f"a tolerance of the predictions was written ({tolerance.source})" for tolerance in written[:1]]
     gates = [{(each.gate, each.metric, each.at): each.decision for each in run.gates} for run in (before, after)]
     found += [
         f"the {kind} of {metric} was {decision}, and is {gates[1][kind, metric, at]}"

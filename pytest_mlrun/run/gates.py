@@ -18,13 +18,14 @@ if TYPE_CHECKING:
     from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.rules.marker import MarkerArguments
     from pytest_mlrun.rules.no_regression import NoRegression
+    from pytest_mlrun.rules.reproduces import Reproduces
     from pytest_mlrun.rules.scored_rows import ScoredRows
 
 _MOST_SHOWN = 1_000_000
 """Rows up to which a gate that decides by value reads them for its interval; beyond, nobody could see its width."""
 
 
-def judge_gate(recording: Recording, gate: Gate | NoRegression) -> Verdict:
+def judge_gate(recording: Recording, gate: Gate | NoRegression | Reproduces) -> Verdict:
     """Judge a gate and write the verdict into the record.
 
     Raises:
@@ -33,11 +34,16 @@ def judge_gate(recording: Recording, gate: Gate | NoRegression) -> Verdict:
     """
     from pytest_mlrun.pillars.randomness import undisturbed
     from pytest_mlrun.rules.gates import Gate
+    from pytest_mlrun.rules.no_regression import NoRegression
 
     if isinstance(gate, Gate):
         return recording.judge(_judge_bound(recording, gate))
     with undisturbed():
-        return recording.judge(_judge_against(recording, gate))
+        if isinstance(gate, NoRegression):
+            return recording.judge(_judge_against(recording, gate))
+        from pytest_mlrun.run.reproducing import judge_reproduces
+
+        return recording.judge(judge_reproduces(recording, gate))
 
 
 def settle(verdicts: Sequence[Verdict]) -> None:

@@ -31,22 +31,25 @@ def run_fresh(config: pytest.Config) -> int | None:
 
     told = any(config.getoption(name, False) for name in _ONLY_TOLD)
     settings = read_settings(config)
+    if os.environ.get(FRESH):
+        _stay_alone(config)
     if told or os.environ.get(FRESH) or distributed.is_worker(config) or not settings.mlrun:
         return None
     recorded = find_replayed(config, settings)
     environ = replay_environment(
         recorded.run.context, environment_of(recorded), os.environ, handed_on=_handed_on(config)
     )
-    arguments = [*map(str, config.invocation_params.args), *alone(has_xdist=config.pluginmanager.hasplugin("xdist"))]
-    return run_pytest(arguments, environ)
+    return _run_pytest(list(map(str, config.invocation_params.args)), environ)
 
 
-def alone(*, has_xdist: bool) -> list[str]:
-    """Return the arguments that keep a replay in one process, whatever the project's configuration says."""
-    return ["-n0"] if has_xdist else []
+def _stay_alone(config: pytest.Config) -> None:
+    """Keep a replay in one process, whatever -n the project's configuration has."""
+    # Not by "-n0" on the command line, which is an error where xdist is not loaded.
+    if config.pluginmanager.hasplugin("xdist"):
+        config.option.numprocesses, config.option.dist, config.option.tx = None, "no", []
 
 
-def run_pytest(arguments: Sequence[str], environ: dict[str, str]) -> int:
+def _run_pytest(arguments: Sequence[str], environ: dict[str, str]) -> int:
     """Run pytest in a process of its own, on this terminal."""
     command = [sys.executable, "-m", "pytest", *arguments]
     with subprocess.Popen(command, env=environ) as process:

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
+from textwrap import dedent
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
@@ -44,13 +50,26 @@ SWEEP = """
 """
 
 
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A sweep that was recorded once, for all tests to copy."""
+    folder = tmp_path_factory.mktemp("recorded")
+    (folder / "test_it.py").write_text(dedent(SWEEP))
+    (folder / "mlrun.toml").touch()
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "pytest_mlrun.plugin", "-p", "no:cacheprovider", "--mlrun"]
+    environ = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, timeout=120, check=False)
+    assert "1 failed, 5 passed" in done.stdout
+    return folder
+
+
 @pytest.fixture
-def swept(pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, stored_runs: Runs) -> list[RunRecord]:
-    """The runs of a sweep; what replays them is already a process of its own."""
+def swept(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, recorded: Path, stored_runs: Runs
+) -> list[RunRecord]:
+    """The runs of the sweep, in this test's folder; what replays them is already a process of its own."""
     monkeypatch.setenv("PYTEST_MLRUN_FRESH", "1")
-    pytester.makepyfile(test_it=SWEEP)
-    pytester.makefile(".toml", mlrun="")
-    pytester.runpytest_inprocess("--mlrun").assert_outcomes(passed=5, failed=1)
+    shutil.copytree(recorded, pytester.path, dirs_exist_ok=True)
     return stored_runs()
 
 
@@ -124,6 +143,7 @@ def test_a_gate_that_fails_as_it_did_does_not_decide(pytester: pytest.Pytester, 
     result.stdout.fnmatch_lines(["REPRODUCED_EXACTLY  test_sweep[[]0.1[]] *"])
 
 
+@pytest.mark.slow
 def test_a_replay_that_raises_where_the_run_did_not_is_not_reproducible(
     pytester: pytest.Pytester, swept: list[RunRecord]
 ) -> None:
@@ -135,6 +155,7 @@ def test_a_replay_that_raises_where_the_run_did_not_is_not_reproducible(
     result.stdout.fnmatch_lines(["NOT_REPRODUCIBLE  test_sweep[[]0.2[]] *", "the replay failed (*"])
 
 
+@pytest.mark.slow
 def test_a_missing_and_a_new_metric_diverge_and_nan_equals_nan(
     pytester: pytest.Pytester, swept: list[RunRecord], stored_runs: Runs
 ) -> None:
@@ -161,6 +182,7 @@ def test_another_seed_is_a_finding_that_explains_what_differs(
     )
 
 
+@pytest.mark.slow
 def test_the_hash_seed_and_the_threads_are_those_of_the_record(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, stored_runs: Runs
 ) -> None:
@@ -187,6 +209,7 @@ def test_the_hash_seed_and_the_threads_are_those_of_the_record(
     assert first.artifacts[-1].digest == second.artifacts[-1].digest
 
 
+@pytest.mark.slow
 def test_inside_a_process_that_was_not_started_for_it_what_cannot_be_set_is_a_finding(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -267,6 +290,7 @@ def test_a_run_that_a_module_shares_is_made_again_by_all_its_tests(
     result.stdout.fnmatch_lines(["REPRODUCED_EXACTLY  test_it *"])
 
 
+@pytest.mark.slow
 def test_a_run_that_judged_a_winner_is_given_the_same_one(
     pytester: pytest.Pytester, swept: list[RunRecord], replayed: Runs
 ) -> None:
@@ -335,6 +359,7 @@ def test_options_that_cannot_be_meant_are_refused(
     result.stderr.fnmatch_lines([line])
 
 
+@pytest.mark.slow
 def test_a_replay_of_a_replay_names_the_run_that_was_meant(
     pytester: pytest.Pytester, swept: list[RunRecord], replayed: Runs
 ) -> None:
