@@ -62,7 +62,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     file, project = _find_file(recorded, project, console)
     ended = _train(args, console, recorded, store, file=file, project=project)
     found = _compare(recorded, store, ended, project)
-    if found is None and ended.status == _USAGE:
+    if found is None and ended.status == _USAGE and "ERROR: " in ended.output:
         # The test is gone, or its params: pytest was told so by us, in four parts.
         _note_all(_last_error(ended.output), console)
         return 2
@@ -187,6 +187,8 @@ def _failed(recorded: Recorded, ended: _Ended) -> Reproduction:
 
     if ended.status is None:
         return refused(recorded.run, "INCONCLUSIVE", "the replay took longer than --timeout allows")
+    if ended.status in {0, _USAGE}:
+        return refused(recorded.run, "INCONCLUSIVE", "nothing was trained: the test was skipped")
     if ended.status < 0:
         return refused(recorded.run, "INCONCLUSIVE", f"the replay was killed by signal {-ended.status}")
     return refused(recorded.run, "NOT_REPRODUCIBLE", "pytest could not run the test: what it said stands below")

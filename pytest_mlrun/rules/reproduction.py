@@ -133,6 +133,8 @@ def _decide(
     runs: tuple[RunRecord, RunRecord], values: _Values, distance: Distance, recorded: Account
 ) -> tuple[ReplayVerdict, str]:
     before, after = runs
+    if after.outcome == "skipped" != before.outcome:
+        return "INCONCLUSIVE", "the test was skipped"
     if after.status not in {"finished", before.status}:
         if after.cause in _STOPPED or after.status in {"running", "orphaned", "killed"}:
             return "INCONCLUSIVE", f"the replay did not come to its end: {after.cause or after.status}"

@@ -192,9 +192,12 @@ class ExperimentHooks:
     def _rest_on_replay(self, session: pytest.Session) -> None:
         """Let the verdict of a replay decide: its gates, which may fail as they did, are told and do not."""
         replay = session_of(self.config).replay if _SESSION in self.config.stash else None
-        found = None if replay is None else replay.reproduction
-        if found is not None and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED}:
-            session.exitstatus = found.exit_code
+        if replay is None:
+            return
+        if replay.reproduction is not None and session.exitstatus == pytest.ExitCode.TESTS_FAILED:
+            session.exitstatus = replay.reproduction.exit_code
+        elif session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = replay.conclude().exit_code
 
     def _close(self, session: ExperimentSession, *, passed: bool) -> None:
         with self._troubles.noting():

@@ -86,6 +86,14 @@ class Replay:
         self.reproduction = compare_replay(self.recorded, replayed, recorder.store.reader(), project)
         return self.reproduction
 
+    def conclude(self) -> Reproduction:
+        """Return what was found; of a session in which no run began, that nothing can be said."""
+        from pytest_mlrun.rules.reproduction import refused
+
+        if self.reproduction is None:
+            self.reproduction = refused(self.run, "INCONCLUSIVE", "nothing was trained: the test was skipped")
+        return self.reproduction
+
     def close(self) -> None:
         """Remove the data that was written for the replay."""
         if self.data is not None:

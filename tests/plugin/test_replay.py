@@ -171,6 +171,16 @@ def test_a_missing_and_a_new_metric_diverge_and_nan_equals_nan(
     second.stdout.fnmatch_lines(["REPRODUCED_EXACTLY *", "  new * nan * nan * exact"])
 
 
+def test_a_test_that_is_skipped_proves_nothing(pytester: pytest.Pytester, swept: list[RunRecord]) -> None:
+    change(pytester, "def test_sweep", "@pytest.mark.skipif(True, reason='no GPU')\ndef test_sweep")
+
+    result = pytester.runpytest_inprocess("--mlrun", "--mlrun-replay", "test_sweep[0.2]")
+
+    result.assert_outcomes(skipped=1, deselected=5)
+    assert result.ret == 4
+    result.stdout.fnmatch_lines(["INCONCLUSIVE  test_sweep*", "nothing was trained: the test was skipped"])
+
+
 def test_another_seed_is_a_finding_that_explains_what_differs(
     pytester: pytest.Pytester, swept: list[RunRecord]
 ) -> None:

@@ -318,6 +318,12 @@ def test_a_replay_that_was_stopped_proves_nothing() -> None:
     assert (found.verdict, found.exit_code) == ("INCONCLUSIVE", 4)
 
 
+def test_a_test_that_skips_itself_proves_nothing() -> None:
+    found = judge(run(), run({}, outcome="skipped"))
+
+    assert (found.verdict, found.reason) == ("INCONCLUSIVE", "the test was skipped")
+
+
 def test_a_run_that_logged_nothing_proves_nothing() -> None:
     found = judge(replace(run(), metrics={}), replace(run(), metrics={}))
 
