@@ -52,6 +52,7 @@ OPTIONS = (
     ),
     Option("mlrun_experiment", "text", None, "NAME", "Record under this experiment, whatever the markers say."),
     Option("mlrun_from", "text", None, "RUN", "Branch from a recorded run: its case, its seed, its data."),
+    Option("mlrun_replay", "text", None, "RUN", "Make a recorded run again, in a process of its own, and compare."),
     Option("mlrun_seed", "integer", 0, "N", "Seed of experiments whose marker gives none, from 0 to 4294967295."),
     Option("mlrun_clean_tree", "flag", False, None, "Refuse to train while the git tree has uncommitted changes."),
     Option("mlrun_register", "flag", False, None, "Register the models that tests ask for, if everything passed."),
@@ -88,12 +89,13 @@ class Settings(NamedTuple):
 
     Attributes:
         from_run: The run to branch from, as it was named.
+        replay: The run to make again, as it was named.
         typed_seed: Whether the seed was typed or exported for this session, and is no default of the project.
         release: Whether gates must be proven.
         inconclusive: ``warn`` or ``fail``: what a gate does that cannot be decided.
         gates: Number of primary gates, if it was said.
         update_baselines: Whether runs become the baselines of their gates.
-        branch_seed: Seed, and where it comes from, of all runs of a session that branches.
+        branch_seed: Seed, and where it comes from, of all runs of a session that branches or replays.
     """
 
     mlrun: bool
@@ -104,6 +106,7 @@ class Settings(NamedTuple):
     register: bool
     junit: bool
     from_run: str | None
+    replay: str | None
     typed_seed: bool
     release: bool
     inconclusive: str
@@ -153,12 +156,18 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
         register=bool(values["mlrun_register"]),
         junit=bool(values["mlrun_junit"]),
         from_run=None if values["mlrun_from"] is None else str(values["mlrun_from"]),
+        replay=None if values["mlrun_replay"] is None else str(values["mlrun_replay"]),
         typed_seed=_is_typed(config, environ, "mlrun_seed"),
         release=bool(values["mlrun_release"]),
         inconclusive=_read_inconclusive(values["mlrun_inconclusive"]),
         gates=_read_gates(values["mlrun_gates"]),
         update_baselines=bool(values["mlrun_update_baselines"]),
     )
+
+
+def asks_for_replay(config: pytest.Config, environ: Mapping[str, str] = os.environ) -> bool:
+    """Whether the session is to make a recorded run again."""
+    return _is_typed(config, environ, "mlrun_replay") or bool(config.getini("mlrun_replay"))
 
 
 def _read_inconclusive(value: object) -> str:

@@ -22,7 +22,7 @@ from pytest_mlrun.items import (
     only_skipped,
     takes_fixture,
 )
-from pytest_mlrun.options import SETTINGS, add_options, read_settings
+from pytest_mlrun.options import SETTINGS, add_options, asks_for_replay, read_settings
 
 if TYPE_CHECKING:
     from pytest_mlrun.records.snapshot import Snapshot
@@ -58,8 +58,22 @@ def pytest_configure(config: pytest.Config) -> None:
         from pytest_mlrun.session.branching import begin_branch
 
         config.stash[SETTINGS] = begin_branch(config, settings)
+    if settings.replay is not None:
+        from pytest_mlrun.session.replaying import begin_replay
+
+        config.stash[SETTINGS] = begin_replay(config, settings)
     if settings.mlrun:
         _register_hooks(config)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> int | None:
+    """Start the process that makes a recorded run again."""
+    if not asks_for_replay(config):
+        return None
+    from pytest_mlrun.session.fresh_process import run_fresh
+
+    return run_fresh(config)
 
 
 def pytest_report_header(config: pytest.Config) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import re
 import tomllib
@@ -11,7 +12,16 @@ from pathlib import Path
 from typing import Final, Literal, TypeVar
 
 from pytest_mlrun.errors import ConfigError, QueryError
-from pytest_mlrun.records.project import DataSource, Leaderboard, MetricDefinition, Naming, Project, RegistrySettings
+from pytest_mlrun.records.project import (
+    DataSource,
+    Leaderboard,
+    MetricDefinition,
+    Naming,
+    Project,
+    RegistrySettings,
+    ReplaySettings,
+)
+from pytest_mlrun.records.reproduction import Tolerance
 from pytest_mlrun.records.retention import Retention
 from pytest_mlrun.rules.policy import read_policy
 from pytest_mlrun.rules.suggest import did_you_mean
@@ -21,7 +31,7 @@ _Section = TypeVar("_Section")
 _Choice = TypeVar("_Choice", bound=str)
 
 FILE_NAME: Final = "mlrun.toml"
-_SECTIONS: Final = ("data", "metrics", "naming", "leaderboard", "aliases", "registry", "retention")
+_SECTIONS: Final = ("data", "metrics", "naming", "leaderboard", "aliases", "registry", "replay", "retention")
 _LINE: Final = re.compile(r"\(at line (\d+), column \d+\)")
 _SECRET: Final = re.compile(
     r"^\w[\w+.-]*://([^/?]*:[^/?]*@|.*[?&][^=]*(secret|passw|token|sas|access_key|credential))", re.IGNORECASE
@@ -79,6 +89,7 @@ def read_project(file: Path) -> Project:
         aliases=document.sections("aliases", lambda name, table: _check_alias(name, table, path)),
         retention=_read_retention(document.table("retention")),
         registry=_read_registry(document.table("registry")),
+        replay=_read_replay(document.table("replay")),
     )
     _refuse_unknown_metrics(project, document)
     return project
@@ -161,6 +172,18 @@ def _check_alias(name: str, table: _Table, path: Path) -> Mapping[str, object]:
 def _read_registry(table: _Table) -> RegistrySettings:
     table.allow(("signers", "revoked", "protected_branch"))
     return RegistrySettings(table.text("signers"), table.text("revoked"), table.text("protected_branch") or "main")
+
+
+def _read_replay(table: _Table) -> ReplaySettings:
+    table.allow(("environment", "tolerances"), instead={"env": "environment", "pass_env": "environment"})
+    return ReplaySettings(table.texts("environment"), table.sections("tolerances", _read_tolerance))
+
+
+def _read_tolerance(name: str, table: _Table) -> Tolerance:
+    table.allow(("rel", "abs"), instead={"relative": "rel", "rtol": "rel", "absolute": "abs", "atol": "abs"})
+    if not table.values:
+        raise table.wrong("", f"the tolerance of {name!r} says nothing", f"{name} = {{ rel = 1e-6 }}")
+    return Tolerance(table.amount("rel"), table.amount("abs"), FILE_NAME)
 
 
 def _read_naming(table: _Table) -> Naming:
@@ -319,6 +342,13 @@ class _Table:
                 key, f"must be a whole number of 1 or more, not {_describe(found)}", f"write it as {key} = 5"
             )
         return found
+
+    def amount(self, key: str) -> float:
+        """Return a number of zero or more; zero if it is missing."""
+        found = self.values.get(key, 0.0)
+        if not isinstance(found, int | float) or isinstance(found, bool) or not 0 <= found < math.inf:
+            raise self.wrong(key, f"must be a number of 0 or more, not {_describe(found)}", f"write it as {key} = 1e-6")
+        return float(found)
 
     def interval(self, key: str) -> tuple[float | None, float | None]:
         """Return the two ends of a range; None and None if it is missing."""

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, TypeVar
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.source import RunSource
 from pytest_mlrun.errors import MlrunError
+from pytest_mlrun.recorder.restoring import parse_listing
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.records.snapshot import FileEntry, Manifest
+from pytest_mlrun.records.snapshot import Manifest
 from pytest_mlrun.rules.comparison import Evidence
 
 if TYPE_CHECKING:
@@ -73,9 +74,7 @@ def read_manifest(run: RunRecord, name: str, source: RunSource) -> Manifest:
         MlrunError: If it cannot be read.
         ValueError, KeyError, TypeError: If it is not as it was written.
     """
-    listing = json.loads(source.read_artifact(run, name))
-    files = tuple(FileEntry(str(path), int(size), str(digest)) for path, size, digest in listing["files"])
-    return Manifest(str(listing["digest"]), files, "folder" if listing["kind"] == "folder" else "file")
+    return parse_listing(source.read_artifact(run, name))
 
 
 def _read_series(run: RunRecord, name: str, source: RunSource) -> Points:

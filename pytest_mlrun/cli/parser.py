@@ -6,6 +6,7 @@ import argparse
 from typing import NoReturn
 
 from pytest_mlrun import __version__
+from pytest_mlrun.cli.audit_options import add_audit_options
 
 _DESCRIPTION = "Read, compare, register and verify the training runs that pytest --mlrun recorded."
 _EXITS = "exit codes: 0 fine, 1 a finding, 2 usage, 3 store damaged, 4 inconclusive"
@@ -48,6 +49,9 @@ def make_parser() -> argparse.ArgumentParser:
     _add_whence(verbs)
     _add_fetch(verbs)
     _add_baseline(verbs)
+    _add_replay(verbs)
+    _add_audit(verbs)
+    _add_doctor(verbs)
     _add_verify(verbs)
     _add_merge(verbs)
     _add_export(verbs)
@@ -281,6 +285,30 @@ def _add_baseline(verbs: _Verbs[_Parser]) -> None:
     _add_json(action)
 
 
+def _add_replay(verbs: _Verbs[_Parser]) -> None:
+    summary = "Make a recorded run again in a fresh process, and compare every number; exit 1 if it differs"
+    verb = _add_verb(verbs, "replay", summary, "pytest-mlrun replay churn@production")
+    verb.add_argument("ref", metavar="RUN", help=f"{_RUN}; or FILE.mlrun, an exported run")
+    verb.add_argument("--timeout", metavar="SECONDS", type=_seconds, help="give up after so long; exit 4")
+    verb.add_argument("-v", "--verbose", action="store_true", help="every number in full, and what pytest said")
+    _add_json(verb)
+
+
+def _add_audit(verbs: _Verbs[_Parser]) -> None:
+    summary = "Rebuild a run from its record alone, train it again, compare; exit 1 if it is not reproduced"
+    verb = _add_verb(verbs, "audit", summary, "pytest-mlrun audit churn@production --report audit-2026q2")
+    verb.add_argument("ref", metavar="RUN", nargs="?", help=_RUN)
+    add_audit_options(verb)
+    _add_json(verb)
+
+
+def _add_doctor(verbs: _Verbs[_Parser]) -> None:
+    summary = "Say what an audit would lack today, with the cure of each; exit 1 if anything"
+    verb = _add_verb(verbs, "doctor", summary, "pytest-mlrun doctor churn@production")
+    verb.add_argument("ref", metavar="RUN", nargs="?", help=f"{_RUN}; this machine and project if not given")
+    _add_json(verb)
+
+
 def _add_verify(verbs: _Verbs[_Parser]) -> None:
     verb = _add_verb(
         verbs,
@@ -354,6 +382,16 @@ def _add_gc(verbs: _Verbs[_Parser]) -> None:
         metavar="DIR",
         help="folder of the mlrun.toml that speaks for runs whose own is not here; they are kept if not given",
     )
+
+
+def _seconds(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < 1e9:  # noqa: PLR2004 - three decades
+        raise argparse.ArgumentTypeError(f"expected a number of seconds, found {text!r}")
+    return number
 
 
 def _whole(text: str) -> int:

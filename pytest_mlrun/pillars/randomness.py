@@ -166,6 +166,16 @@ def restore(states: GeneratorStates) -> None:
                 library.write(module, stream, state)
 
 
+@contextmanager
+def undisturbed() -> Iterator[None]:
+    """Leave the generators as they were: a library that loads inside the block may draw, in the first test only."""
+    states = save()
+    try:
+        yield
+    finally:
+        restore(states)
+
+
 def _loaded() -> Iterator[tuple[_Library, ModuleType]]:
     for library in _LIBRARIES:
         module = sys.modules.get(library.module)

@@ -136,7 +136,7 @@ def resolve_baseline(
     if other is not None:
         return Baseline(*other)
     found = _tagged(ref, reader) if ref.startswith(_TAG) else reader.find_all(ref)
-    others = [run for run in found if judged not in {run.run_id, run.parent_id}]
+    others = [run for run in found if judged not in {run.run_id, run.parent_id} and not run.is_replay]
     by_id = len(others) == 1 and others[0].name != ref and not ref.startswith(_TAG)
     if by_id and others[0].status in {"finished", "failed"}:
         # Whoever names a run by its id means that one, even if its test failed.

@@ -21,7 +21,7 @@ class RunPlan:
         params: Name to JSON text.
         data: Names of the snapshots to verify before the run begins.
         seed: What the global generators start from, 0 to 2**32 - 1.
-        seed_source: ``marker``, ``option``, ``derived`` or ``given``.
+        seed_source: ``marker``, ``option``, ``branch``, ``replay``, ``derived`` or ``given``.
         primary: Metric whose gates count as primary.
         policy: What the session and the marker ask of the gates.
         selection: How the run's winner is chosen, if it judges one.

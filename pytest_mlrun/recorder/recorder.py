@@ -130,6 +130,12 @@ class Recorder:
 
         select_winner(recording, choice, self.store.reader(), self.store.objects, session_id=self.session_id)
 
+    def give_winner(self, recording: Recording, recorded: RunRecord) -> None:
+        """Give a replay the winner that the recorded run was given; see ``give_recorded_winner``."""
+        from pytest_mlrun.recorder.selection import give_recorded_winner
+
+        give_recorded_winner(recording, recorded, self.store.reader(), self.store.objects)
+
     def verify(self, project: Project, name: str) -> Snapshot:
         """Return the named snapshot after its content was compared with ``mlrun.lock``.
 
@@ -142,6 +148,10 @@ class Recorder:
         if key not in self._snapshots:
             self._snapshots[key] = find_snapshot(project, name, shared=self.shared)
         return self._snapshots[key]
+
+    def provide(self, project: Project, snapshot: Snapshot) -> None:
+        """Use data that was held to its digest already, whatever ``mlrun.lock`` says."""
+        self._snapshots[project.root, snapshot.name] = snapshot
 
     def keep(self, snapshot: Snapshot) -> None:
         """Put the files of a snapshot into the store, unless they are there; see ``keep_files``.

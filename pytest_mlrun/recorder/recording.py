@@ -313,9 +313,11 @@ class Recording:
             return None
         from pytest_mlrun.recorder.evaluated import Evaluations
 
-        objects = self._recorder.store.objects
-        evaluations = Evaluations(self.evaluations, self.artifacts, lambda artifact: objects.read(artifact.digest))
-        return evaluations.rows(metric, self.values.get(metric))
+        return Evaluations(self.evaluations, self.artifacts, self.read).rows(metric, self.values.get(metric))
+
+    def read(self, artifact: Artifact) -> bytes:
+        """Return the bytes of an artifact, compared with their digest."""
+        return self._recorder.store.objects.read(artifact.digest)
 
     def baseline(self, ref: str) -> Baseline:
         """Return what a gate of this run compares with; see ``resolve_baseline``."""

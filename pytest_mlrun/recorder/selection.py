@@ -81,6 +81,19 @@ def select_winner(recording: Recording, choice: Choice, reader: Reader, objects:
     recording.selected = Selected(winner, reader, tuple(digests), objects)
 
 
+def give_recorded_winner(recording: Recording, recorded: RunRecord, reader: Reader, objects: Objects) -> None:
+    """Give a replay the winner of the run that it makes again: it is what that one judged, whoever would win now.
+
+    Raises:
+        RunNotFoundError: If the store does not have it.
+    """
+    facts = {key: json.loads(text) for key, text in recorded.context.items() if key.startswith("selection.")}
+    winner = reader.find(facts["selection.winner"])
+    recording.write_context({key: value for key, value in facts.items() if not key.startswith("selection.reused.")})
+    digests = sorted({digest for found in facts["selection.labels"].values() for digest in found})
+    recording.selected = Selected(winner, reader, tuple(digests), objects)
+
+
 def note_reused(recording: Recording, selected: Selected, split: str, columns: Mapping[str, Sequence[object]]) -> None:
     """Write down how many rows of an evaluated split had a part in choosing the winner.
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Literal
 
+from pytest_mlrun.records.reproduction import Tolerance
 from pytest_mlrun.records.retention import Retention
 
 Goal = Literal["max", "min"]
@@ -108,6 +109,28 @@ class RegistrySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReplaySettings:
+    """``[replay]``: how runs are made again.
+
+    Attributes:
+        environment: Names of environment variables that the tests need, beside those that every replay gets.
+        tolerances: Name of a metric, or a pattern, to how far it may lie from the recorded one: `{ rel = 1e-6, abs =
+            1e-9 }`, as a part of it or whatever it is. `predictions/*` are those of `evaluate`.
+    """
+
+    environment: tuple[str, ...] = ()
+    tolerances: Mapping[str, Tolerance] = field(default_factory=dict)
+
+    def overrides(self, metrics: Iterable[str]) -> dict[str, Tolerance]:
+        """Return what is written for these metrics: by name, else by the first pattern that fits."""
+        found = {name: self.tolerances.get(name) or self._by_pattern(name) for name in metrics}
+        return {name: tolerance for name, tolerance in found.items() if tolerance is not None}
+
+    def _by_pattern(self, name: str) -> Tolerance | None:
+        return next((known for pattern, known in self.tolerances.items() if fnmatchcase(name, pattern)), None)
+
+
+@dataclass(frozen=True, slots=True)
 class Project:
     """One ``mlrun.toml``, or the defaults where there is none.
 
@@ -127,6 +150,7 @@ class Project:
     aliases: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     retention: Retention = field(default_factory=Retention)
     registry: RegistrySettings = field(default_factory=RegistrySettings)
+    replay: ReplaySettings = field(default_factory=ReplaySettings)
 
     @property
     def lock_file(self) -> Path:

@@ -152,3 +152,8 @@ class RunRecord:
     def short_id(self) -> str:
         """Last 8 hex digits of the id: what people type."""
         return self.run_id[-8:]
+
+    @property
+    def is_replay(self) -> bool:
+        """Whether it made another run again: no baseline, no winner, no model version."""
+        return "replay.of" in self.context

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Decision = Literal["PASS", "FAIL", "INCONCLUSIVE"]
-GateKind = Literal["floor", "ceiling", "no-regression"]
+GateKind = Literal["floor", "ceiling", "no-regression", "reproduces"]
 
 
 @dataclass(frozen=True, slots=True)

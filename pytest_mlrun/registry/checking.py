@@ -67,19 +67,28 @@ def check_registry(project: Project, *, find: FindRun) -> Checked:
         project: The project.
         find: Returns the run of an id as the store has it, or None.
     """
-    findings: list[RegistryFinding] = []
-    events = signatures = 0
-    absent: list[str] = []
-    models = list_models(project.root)
-    for model in models:
-        check = _ModelCheck(project, model)
-        findings += check.run()
-        events += len(check.state.events)
-        signatures += check.signatures
-        found, missing = _check_runs(project, check.state, find)
-        findings += found
-        absent += missing
-    return Checked(len(models), events, signatures, tuple(findings), tuple(absent))
+    checked = [check_model(project, model, find=find) for model in list_models(project.root)]
+    return Checked(
+        len(checked),
+        sum(one.events for one in checked),
+        sum(one.signatures for one in checked),
+        tuple(finding for one in checked for finding in one.findings),
+        tuple(run_id for one in checked for run_id in one.absent),
+    )
+
+
+def check_model(project: Project, model: str, *, find: FindRun) -> Checked:
+    """Check one model of a project.
+
+    Args:
+        project: The project.
+        model: Name of the model.
+        find: Returns the run of an id as the store has it, or None.
+    """
+    check = _ModelCheck(project, model)
+    findings = list(check.run())
+    found, absent = _check_runs(project, check.state, find)
+    return Checked(1, len(check.state.events), check.signatures, (*findings, *found), tuple(absent))
 
 
 class _ModelCheck:

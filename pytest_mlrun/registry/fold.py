@@ -156,6 +156,9 @@ def _approve(state: _Open, event: Event) -> None:
 
 def _audit(state: _Open, event: Event) -> None:
     version = _known(state, event)
+    digest = event.body.get("run_digest")
+    if digest is not None and digest != state.versions[version].run_digest:
+        raise ValueError("it is about another run than the version's")
     state.audits[version] = (*state.audits.get(version, ()), _text(event.body["verdict"]))
 
 

@@ -49,6 +49,9 @@ def check_registrable(run: RunRecord) -> None:
         )
     elif run.context.get("pinned") == "false":
         found, cure = "it was recorded outside pytest, unpinned", "make it a test, and run it: pytest --mlrun"
+    elif run.is_replay:
+        of = str(json.loads(run.context["replay.of"]))[-8:]
+        found, cure = "it is a replay", f"register the run that it made again: {of}"
     elif not _files_of(run) and "selection.winner" not in run.context:
         found, cure = "it logged no model", "log it in the test: mlrun.log_model(model)"
     if found:

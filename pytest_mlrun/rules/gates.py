@@ -20,6 +20,7 @@ _CROSSED = {"floor": "<", "ceiling": ">"}
 _KEPT = {"floor": ">=", "ceiling": "<="}
 _BROKEN = {"floor": "floor not met", "ceiling": "ceiling exceeded", "holdout": "held-out rows"}
 _COUNTED = "ledger"
+_REPRODUCES = "reproduces"
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,9 @@ def verdict_line(verdict: Verdict) -> str:
         verdict.claim,
         _numbers(verdict),
     ]
-    if not verdict.calibrated and verdict.method != _COUNTED:
+    if verdict.gate == _REPRODUCES:
+        parts.append(verdict.method)
+    elif not verdict.calibrated and verdict.method != _COUNTED:
         parts.append(UNCALIBRATED)
     elif verdict.n is None:
         parts.append(verdict.method)
@@ -150,7 +153,8 @@ def verdict_line(verdict: Verdict) -> str:
 
 def verdict_lines(verdict: Verdict) -> list[str]:
     """Return the line of a verdict and, where rows were compared, a second one: how, and what they can show."""
-    below = detail_line(verdict) if verdict.require != "value" or is_look(verdict) else ""
+    plain = (verdict.require == "value" and not is_look(verdict)) or verdict.gate == _REPRODUCES
+    below = "" if plain else detail_line(verdict)
     return [verdict_line(verdict), f"      {below}"] if below else [verdict_line(verdict)]
 
 
@@ -203,6 +207,8 @@ def _is_finite(bound: object) -> bool:
 
 def _headline(verdict: Verdict) -> str:
     kind, metric = verdict.gate, verdict.metric
+    if kind == _REPRODUCES:
+        return f"not reproduced: {_compare(verdict)}"
     if verdict.margin is None:
         if verdict.decision == "INCONCLUSIVE":
             return f"{kind} not proven: {_numbers(verdict)}{_point_of(verdict)}"
@@ -215,7 +221,8 @@ def _headline(verdict: Verdict) -> str:
 
 def _evidence(verdict: Verdict) -> tuple[str, ...]:
     """Return what stands below the headline of a gate that compared rows."""
-    if verdict.margin is None and verdict.require == "value" and not is_look(verdict):
+    bare = verdict.margin is None and verdict.require == "value" and not is_look(verdict)
+    if verdict.gate == _REPRODUCES or bare:
         return ()
     sides = verdict.reason.partition("; ")[0] if verdict.margin is not None and verdict.estimate is not None else ""
     below = detail_line(verdict)
@@ -223,13 +230,15 @@ def _evidence(verdict: Verdict) -> tuple[str, ...]:
 
 
 def _numbers(verdict: Verdict) -> str:
+    if verdict.gate == _REPRODUCES:
+        return _compare(verdict)
     if verdict.margin is not None:
         return comparison_line(verdict)
     return f"{_compare(verdict)}{interval_of(verdict)}"
 
 
 def _compare(verdict: Verdict) -> str:
-    if verdict.estimate is None or verdict.bound is None:
+    if verdict.estimate is None or verdict.bound is None or verdict.gate == _REPRODUCES:
         return f"{verdict.metric} {verdict.reason}".strip()
     if math.isnan(verdict.estimate):
         return f"{verdict.metric} is NaN, {verdict.gate} {_show_bound(verdict.bound)}"
@@ -254,6 +263,8 @@ def _point_of(verdict: Verdict) -> str:
 
 
 def _next_step(broken: Sequence[Verdict]) -> str:
+    if all(verdict.gate == _REPRODUCES for verdict in broken):
+        return f"see in what they differ: pytest-mlrun diff {(broken[0].baseline_id or '')[-8:]} RUN"
     if any(verdict.estimate is not None and math.isnan(verdict.estimate) for verdict in broken):
         return "find the step where the metric became NaN"
     if any(verdict.reason.startswith("underpowered") for verdict in broken):

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.rules.gate_policy import Require
     from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.rules.no_regression import Claim, NoRegression
+    from pytest_mlrun.rules.reproduces import Reproduces, Tier
     from pytest_mlrun.rules.statistics.seeds import Variance
 
 
@@ -51,14 +52,31 @@ class Assertions:
         primary = metric == self._recording.plan.primary
         return NoRegression(metric, against, margin, claim, require, must_detect, given, primary, variance)
 
-    def judge(self, gate: Gate | NoRegression) -> Verdict:
+    def reproduces(
+        self,
+        ref: str,
+        *,
+        tier: Tier = "close",
+        rtol: float | None = None,
+        atol: float | None = None,
+        metrics: Iterable[str] | None = None,
+        margin: float | None = None,
+    ) -> Reproduces:
+        """Build the gate of ``assert_reproduces`` without enforcing it."""
+        from pytest_mlrun.rules.reproduces import Reproduces
+
+        names = (metrics,) if isinstance(metrics, str) else tuple(metrics or ())
+        return Reproduces(ref, tier, rtol, atol, names, margin)
+
+    def judge(self, gate: Gate | NoRegression | Reproduces) -> Verdict:
         """Judge a gate on this run and record the verdict, whatever it is."""
         from pytest_mlrun.rules.arguments import show
         from pytest_mlrun.rules.gates import Gate
         from pytest_mlrun.rules.no_regression import NoRegression
+        from pytest_mlrun.rules.reproduces import Reproduces
         from pytest_mlrun.run.gates import judge_gate
 
-        if not isinstance(cast("object", gate), Gate | NoRegression):
+        if not isinstance(cast("object", gate), Gate | NoRegression | Reproduces):
             raise MetricError(f"not a gate: {show(gate)}", next_step='write mlrun.floor("auc", 0.9)')
         return judge_gate(self._recording, gate)
 
@@ -154,7 +172,41 @@ class Assertions:
         )
         return self.assert_all(gate)
 
-    def assert_all(self, *gates: Gate | NoRegression) -> Verdict:
+    def assert_reproduces(
+        self,
+        ref: str,
+        *,
+        tier: Tier = "close",
+        rtol: float | None = None,
+        atol: float | None = None,
+        metrics: Iterable[str] | None = None,
+        margin: float | None = None,
+    ) -> Verdict:
+        """Fail unless this run's metrics are those of a recorded run.
+
+        Args:
+            ref: The recorded run: a model version, an exported file, the end of a run's id, a run's name, or
+                ``tag:key=value``.
+            tier: ``close``: within the tolerance that the distance of the two environments gives; ``bitwise``: every
+                bit; ``equivalent``: proven, on the rows that ``evaluate`` kept, to differ by less than ``margin``.
+            rtol: For ``close``: largest difference, as a part of the recorded number.
+            atol: For ``close``: largest difference, whatever the number.
+            metrics: Names of the metrics; default all of the recorded run.
+            margin: For ``equivalent``: difference that does no harm.
+
+        Returns:
+            The verdict, on the metric that is farthest off.
+
+        Raises:
+            GateFailure: If it is another number, or not proven to be the same.
+            RunNotFoundError: If there is no such run.
+            MetricError: If a metric was never logged, or kept no rows to prove it by.
+        """
+        __tracebackhide__ = True
+        gate = self.reproduces(ref, tier=tier, rtol=rtol, atol=atol, metrics=metrics, margin=margin)
+        return self.assert_all(gate)
+
+    def assert_all(self, *gates: Gate | NoRegression | Reproduces) -> Verdict:
         """Judge several gates and fail once, naming every one that failed."""
         __tracebackhide__ = True
         from pytest_mlrun.run.gates import settle

@@ -43,11 +43,18 @@ def log_evaluation(recording: Recording, rows: Evaluation) -> dict[str, float]:
     Raises:
         MetricError: If a metric is unknown or undefined on these rows, or the columns differ in length.
     """
+    from pytest_mlrun.pillars.randomness import undisturbed
+
+    recording.refuse_if_closed()
+    with undisturbed():
+        return _log_rows(recording, rows)
+
+
+def _log_rows(recording: Recording, rows: Evaluation) -> dict[str, float]:
     import numpy as np
 
     from pytest_mlrun.rules.metrics import compute_metrics
 
-    recording.refuse_if_closed()
     y_true = _flat(_as_array("y_true", rows.y_true, rows.split))
     y_out = _flat(_as_array("y_pred_or_score", rows.y_out, rows.split))
     _check_settings(rows)

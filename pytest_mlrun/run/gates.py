@@ -14,18 +14,32 @@ if TYPE_CHECKING:
     from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.rules.marker import MarkerArguments
     from pytest_mlrun.rules.no_regression import NoRegression
+    from pytest_mlrun.rules.reproduces import Reproduces
 
 _MOST_SHOWN = 1_000_000
 """Rows up to which a gate that decides by value reads them for its interval; beyond, nobody could see its width."""
 
 
-def judge_gate(recording: Recording, gate: Gate | NoRegression) -> Verdict:
+def judge_gate(recording: Recording, gate: Gate | NoRegression | Reproduces) -> Verdict:
     """Judge a gate and write the verdict into the record.
 
     Raises:
         MetricError: If the metric was never logged, has no point at that step, or other rows than the baseline.
         RunNotFoundError: If there is no such baseline.
     """
+    from pytest_mlrun.pillars.randomness import undisturbed
+    from pytest_mlrun.rules.gates import Gate
+    from pytest_mlrun.rules.no_regression import NoRegression
+
+    with undisturbed():
+        if isinstance(gate, Gate | NoRegression):
+            return _judge_metric(recording, gate)
+        from pytest_mlrun.run.reproducing import judge_reproduces
+
+        return recording.judge(judge_reproduces(recording, gate))
+
+
+def _judge_metric(recording: Recording, gate: Gate | NoRegression) -> Verdict:
     from pytest_mlrun.rules.gates import Gate
     from pytest_mlrun.run.held_out import note_look
     from pytest_mlrun.run.seeds import verdict_of

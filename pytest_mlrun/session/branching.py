@@ -144,9 +144,9 @@ def refusal(items: Sequence[pytest.Item], origin: Origin, project_of: ProjectOf)
     """Return the error for a session in which no experiment is a branch of the run."""
     run = origin.run
     same = [item for item in items if is_experiment(item) and identity_of(item, project_of(item.path)) == run.test]
-    same.sort(key=lambda item: len(_differences(item, run.params)))
-    wanted = _show(run.params)
-    differing = [f"{item.name} has {_show(_differences(item, run.params))}" for item in same[:_MOST_NAMED]]
+    same.sort(key=lambda item: len(differing_params(item, run.params)))
+    wanted = show_params(run.params)
+    differing = [f"{item.name} has {show_params(differing_params(item, run.params))}" for item in same[:_MOST_NAMED]]
     more = f"and {len(same) - _MOST_NAMED} more" if len(same) > _MOST_NAMED else ""
     return MlrunError(
         f"no collected experiment has the params of {origin}",
@@ -192,7 +192,7 @@ def _follow_winners(run: RunRecord, reader: Reader) -> RunRecord:
 def _fits(item: pytest.Item, origin: Origin, *, known: bool, moved: bool) -> bool:
     if not (known or moved):
         return False
-    params = _params_of(item)
+    params = params_of(item)
     if params is None or any(origin.run.params.get(name, text) != text for name, text in params.items()):
         return False
     return known or not params.keys().isdisjoint(origin.run.params)
@@ -206,7 +206,7 @@ def _judges(item: pytest.Item, origin: Origin) -> bool:
     return written == origin.run.experiment
 
 
-def _params_of(item: pytest.Item) -> Mapping[str, str] | None:
+def params_of(item: pytest.Item) -> Mapping[str, str] | None:
     """Return the params of an item; None if one has no description, which its own set-up will say."""
     try:
         return describe_params(item) if isinstance(item, pytest.Function) else {}
@@ -214,12 +214,14 @@ def _params_of(item: pytest.Item) -> Mapping[str, str] | None:
         return None
 
 
-def _differences(item: pytest.Item, params: Mapping[str, str]) -> dict[str, str]:
-    own = _params_of(item) or {}
+def differing_params(item: pytest.Item, params: Mapping[str, str]) -> dict[str, str]:
+    """Return the params of an item that have other values than these, or are none of them."""
+    own = params_of(item) or {}
     return {name: text for name, text in own.items() if params.get(name, text) != text}
 
 
-def _show(params: Mapping[str, str]) -> str:
+def show_params(params: Mapping[str, str]) -> str:
+    """Return params for a line that people read."""
     from pytest_mlrun.rules.params import show_param
 
     return ", ".join(f"{name}={show_param(text, width=60)}" for name, text in params.items())

@@ -76,16 +76,20 @@ class ExperimentHooks:
 
         self.config.stash[PRIMARY_GATES] = count_primary_gates(items)
 
+    @property
+    def _asked_by(self) -> str:
+        return "--mlrun-from" if self.config.stash[SETTINGS].replay is None else "--mlrun-replay"
+
     def _keep_branches(self, items: list[pytest.Item], *, complete: bool) -> None:
         kept, left_out, refusal = session_of(self.config).keep_branches(items)
         if not complete:
             # What could not be collected is the mistake to correct first, and pytest says so.
             refusal = None
         if refusal is not None and not distributed.is_worker(self.config):
-            raise pytest.UsageError(f"--mlrun-from: {refusal}")
+            raise pytest.UsageError(f"{self._asked_by}: {refusal}")
         if refusal is not None and distributed.is_first_worker(self.config):
             # A worker that raised would be replaced, again and again.
-            self._troubles.note(f"--mlrun-from: {refusal}")
+            self._troubles.note(f"{self._asked_by}: {refusal}")
         items[:] = kept
         if left_out:
             self.config.hook.pytest_deselected(items=left_out)
@@ -181,6 +185,7 @@ class ExperimentHooks:
         finally:
             if _SESSION in self.config.stash:
                 self._close(self.config.stash[_SESSION], passed=session.exitstatus == pytest.ExitCode.OK)
+            self._rest_on_replay(session)
             if self._must_fail() and session.exitstatus in {pytest.ExitCode.OK, pytest.ExitCode.NO_TESTS_COLLECTED}:
                 session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -188,6 +193,16 @@ class ExperimentHooks:
         # Whoever rewrites baselines must look at them, and no automatic job may go on as if it had compared.
         known = self.config.stash.get(_SESSION, None)
         return bool(self._troubles) or (known is not None and bool(known.results.updated))
+
+    def _rest_on_replay(self, session: pytest.Session) -> None:
+        """Let the verdict of a replay decide: its gates, which may fail as they did, are told and do not."""
+        replay = session_of(self.config).replay if _SESSION in self.config.stash else None
+        if replay is None:
+            return
+        if replay.reproduction is not None and session.exitstatus == pytest.ExitCode.TESTS_FAILED:
+            session.exitstatus = replay.reproduction.exit_code
+        elif session.exitstatus == pytest.ExitCode.OK:
+            session.exitstatus = replay.conclude().exit_code
 
     def _close(self, session: ExperimentSession, *, passed: bool) -> None:
         with self._troubles.noting():
@@ -211,6 +226,7 @@ class ExperimentHooks:
         if session is not None and not distributed.is_worker(config):
             with self._troubles.noting():
                 session.results.write_summary(terminalreporter, verbosity=config.get_verbosity())
+                session.results.write_replay(terminalreporter, session.replay, verbosity=config.get_verbosity())
         if self._troubles:
             terminalreporter.section("training runs: errors", red=True)
             for text in self._troubles.lines():

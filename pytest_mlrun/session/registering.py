@@ -34,7 +34,7 @@ def register_runs(
     Raises:
         RegistryError: A run cannot be registered.
     """
-    wanted = [(run, name) for run in runs if run.outcome == "passed" for name in models_of(run)]
+    wanted = [(run, name) for run in runs if run.outcome == "passed" and not run.is_replay for name in models_of(run)]
     if not wanted:
         return []
     names = ", ".join(dict.fromkeys(name for _, name in wanted))

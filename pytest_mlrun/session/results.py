@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.records.project import Project
     from pytest_mlrun.records.run import RunRecord
     from pytest_mlrun.session.pins import Pins
+    from pytest_mlrun.session.replaying import Replay
 
 
 class SessionResults:
@@ -145,6 +146,17 @@ class SessionResults:
             reporter.write_line(text, red=not text.startswith(" "))
         for doubt in self._doubts:
             reporter.write_line(doubt, yellow=True)
+
+    def write_replay(self, reporter: pytest.TerminalReporter, replay: Replay | None, *, verbosity: int) -> None:
+        """Write what the comparison with a recorded run found."""
+        if replay is None or replay.reproduction is None:
+            return
+        from pytest_mlrun.report.reproduction import render_reproduction
+
+        width = shutil.get_terminal_size().columns
+        reporter.section("replay")
+        for text, markup in render_reproduction(replay.reproduction, replay.run, width=width, verbosity=verbosity):
+            reporter.write_line(text, **markup)
 
     def _known_projects(self) -> list[Project]:
         # Under xdist the controller collected nothing: the runs say which folders to look in.

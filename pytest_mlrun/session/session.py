@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 import pytest
@@ -14,12 +16,14 @@ from pytest_mlrun.errors import MarkerError, MlrunError
 from pytest_mlrun.items import SKIPPED, is_experiment, is_refused, selects_winner
 from pytest_mlrun.recorder.recorder import Recorder
 from pytest_mlrun.run.run import Run
+from pytest_mlrun.session import replaying
 from pytest_mlrun.session.branching import ORIGIN, check_data, keep_branches, refusal
 from pytest_mlrun.session.ending import Ending
 from pytest_mlrun.session.experiment import check_item, plan_item, plan_module, read_marker_of
 from pytest_mlrun.session.pins import Pins
 from pytest_mlrun.session.primary_gates import PRIMARY_GATES
 from pytest_mlrun.session.refusal import refusing, trimmed
+from pytest_mlrun.session.replaying import REPLAY, Replay
 from pytest_mlrun.session.results import SessionResults
 from pytest_mlrun.session.selecting import choice_of, plan_selection
 from pytest_mlrun.session.selections import Selections
@@ -50,6 +54,7 @@ class ExperimentSession:
         pins: What tests rest on.
         selections: When the tests that judge a winner may run.
         results: What became of the runs, where the summary is written.
+        replay: The run that the session makes again, if it does.
         finished: Runs that nobody took note of yet.
     """
 
@@ -71,6 +76,7 @@ class ExperimentSession:
         self.pins = Pins(settings, config.rootpath, self._recorder)
         self.selections = Selections(self._recorder, held=held)
         self._origin = config.stash.get(ORIGIN, None)
+        self.replay = config.stash.get(REPLAY, None)
         self._left_out = 0
         self.results = SessionResults(settings, session_id=session_id, pins=self.pins)
         self.finished: list[RunRecord] = []
@@ -89,11 +95,13 @@ class ExperimentSession:
         choice_of(definition, self._settings, self.pins.project_of(definition.path))
 
     def keep_branches(self, items: list[pytest.Item]) -> tuple[list[pytest.Item], list[pytest.Item], MlrunError | None]:
-        """Divide items into those that belong to the branch of this session and those left out.
+        """Divide items into those that belong to the branch or the replay of this session and those left out.
 
         Returns:
             Both, and the error if no experiment belongs to it.
         """
+        if self.replay is not None:
+            return self._keep_replayed(items, self.replay)
         if self._origin is None:
             return items, [], None
         try:
@@ -103,6 +111,15 @@ class ExperimentSession:
             return [], items, unreadable
         self._left_out = sum(is_experiment(item) for item in left_out)
         return kept, left_out, error
+
+    def _keep_replayed(
+        self, items: list[pytest.Item], replay: Replay
+    ) -> tuple[list[pytest.Item], list[pytest.Item], MlrunError | None]:
+        try:
+            kept, left_out = replaying.keep_replayed(items, replay, self.pins.project_of)
+            return kept, left_out, None if kept else replaying.refusal(items, replay, self.pins.project_of)
+        except MlrunError as unreadable:
+            return [], items, unreadable
 
     def begin(self, item: pytest.Item) -> None:
         """Begin the item's run, if it has one, and verify what it rests on."""
@@ -130,12 +147,18 @@ class ExperimentSession:
         plan = replace(plan, policy=self._policy_of(plan))
         if self._origin is not None:
             plan = replace(plan, context={**plan.context, **self._origin.context(left_out=self._left_out)})
+        if self.replay is not None:
+            plan = self.replay.plan(plan)
         node.stash[_RECORDING] = recording = self._recorder.begin(plan)
         recording.write_context({"worker": self._worker, "threads": threads, "nodeid": node.nodeid})
         if self._origin is not None:
             check_data(self._origin, plan.project)
+        if self.replay is not None:
+            self.replay.provide(recording, self._recorder)
         recording.verify_pillars()
-        if plan.selection is not None:
+        if self.replay is not None and "selection.winner" in self.replay.run.context:
+            self._recorder.give_winner(recording, self.replay.run)
+        elif plan.selection is not None:
             self._recorder.select(recording, plan.selection)
         return recording
 
@@ -253,12 +276,21 @@ class ExperimentSession:
         try:
             record = self._finish(item)
             self._finish_over()
+            if self.replay is not None:
+                report.user_properties.extend(self._judge_replay(self.replay))
         except MlrunError as failure:
             # The run could not be written to its end: the test must not look as if it had been recorded.
             report.outcome, report.longrepr = "failed", str(failure)
             return
         if record is not None and self._settings.junit:
             report.user_properties.extend(_properties(record))
+
+    def _judge_replay(self, replay: Replay) -> list[tuple[str, object]]:
+        replayed = [run for run in self.finished if run.is_replay and run.parent_id is None]
+        if not replayed:
+            return []
+        project = self.pins.project_of(Path(json.loads(replayed[-1].context["project"])))
+        return replaying.properties_of(replay.judge(replayed[-1], self._recorder, project))
 
     def _finish_over(self) -> None:
         """Finish the runs that nothing more can happen to."""
@@ -300,6 +332,8 @@ class ExperimentSession:
                 self._over.append(self._item)
             self._finish_over()
         finally:
+            if self.replay is not None:
+                self.replay.close()
             self.finished.extend(self._recorder.close(interrupted=self._interruption))
 
     def _recordings_of(self, item: pytest.Item) -> list[Recording]:

@@ -17,7 +17,14 @@ from pytest_mlrun.cli import parser as cli_parser
 from pytest_mlrun.errors import ConfigError, MlrunError
 from pytest_mlrun.options import OPTIONS
 from pytest_mlrun.project import read_project
-from pytest_mlrun.records.project import DataSource, Leaderboard, MetricDefinition, Naming, RegistrySettings
+from pytest_mlrun.records.project import (
+    DataSource,
+    Leaderboard,
+    MetricDefinition,
+    Naming,
+    RegistrySettings,
+    ReplaySettings,
+)
 from pytest_mlrun.records.retention import Retention
 from pytest_mlrun.records.run import CAUSES, OUTCOMES, STATUSES
 from pytest_mlrun.rules.marker import MarkerArguments, Selection
@@ -33,6 +40,7 @@ _SECTIONS: Mapping[str, tuple[str, type]] = {
     "retention": ("retention", Retention),
     "aliases.<name>": ("aliases.a", Policy),
     "registry": ("registry", RegistrySettings),
+    "replay": ("replay", ReplaySettings),
 }
 _KEYS = {
     "path": "Path relative to `mlrun.toml`, or a URI.",

@@ -1,0 +1,1 @@
+"""Reproduce a recorded run from its record alone, and say what held."""

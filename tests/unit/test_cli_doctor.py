@@ -1,0 +1,113 @@
+"""What an audit would lack today, and the cure of each."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from pytest_mlrun.records.run import Artifact
+from pytest_mlrun.store.store import Store
+from tests.unit.registry_desk import Desk
+
+HASH = "sha256:" + "a" * 64
+
+
+def examine(desk: Desk, *arguments: str) -> tuple[int, dict[str, tuple[bool, str, str]]]:
+    """Return the exit code and, for each thing, whether it lacks, what is said and the cure."""
+    code, out, err = desk.do("doctor", *arguments, "--json")
+    assert out, err
+    found = [json.loads(line) for line in out.splitlines()]
+    return code, {one["what"]: (one["lacks"], one["said"], one["cure"]) for one in found}
+
+
+def test_a_project_is_told_what_runs_to_come_would_lack(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    (desk.path / "mlrun.toml").write_text(
+        '[data.churn]\npath = "churn.csv"\n[data.kept]\npath = "kept.csv"\nkeep = "copy"\n'
+        '[registry]\nsigners = "nobody"\n'
+    )
+    (desk.path / "requirements.txt").write_text("numpy==2.0\n")
+
+    code, found = examine(desk)
+
+    assert code == 1
+    assert found["git"] == (False, "the code is in a repository", "")
+    assert found["lock file"][:2] == (True, "requirements.txt pins versions, not bytes")
+    assert found["data churn"][0] is True
+    assert found["data churn"][2] == 'write keep = "copy" under [data.churn] in mlrun.toml'
+    assert found["data kept"] == (False, "runs keep a copy", "")
+    assert found["signers"][:2] == (True, "nobody is not on the protected branch 'main'")
+    # The console of a test has no PATH: nothing is found on it.
+    assert found["ssh-keygen"][:2] == (True, "no signature can be verified or made")
+
+
+def test_a_run_is_told_what_its_audit_would_lack(desk: Desk) -> None:
+    store = Store.open(desk.path / ".pytest_mlrun", create=True)
+    entries = [
+        {"name": "numpy", "version": "2.0", "record": HASH},
+        {"name": "scipy", "version": "1.0", "record": HASH},
+        {"name": "house", "version": "1", "record": HASH, "url": "~/house", "editable": True},
+        {"name": "old", "version": "1", "record": None},
+    ]
+    digest, size = store.objects.put_bytes(json.dumps({"distributions": entries}).encode())
+    lock = f"numpy==2.0 --hash={HASH}\n"
+    (desk.path / "requirements.txt").write_text(lock)
+    desk.commit("a lock", push=False)
+    locked = hashlib.sha256(lock.encode()).hexdigest()
+    facts = {
+        "env.python": '"3.1.4"',
+        "env.lock": '"requirements.txt"',
+        "env.lock_digest": json.dumps(f"sha256:{locked}"),
+        "code.dirty": "true",
+        "code.patch_omitted": json.dumps([{"path": ".env", "reason": "secret"}]),
+        "rand.unpinned": '["jax"]',
+    }
+    artifact = Artifact("environment.json", digest, size, "application/json", "environment")
+    desk.record("first", facts=facts, artifacts=(artifact,), metrics={})
+
+    code, found = examine(desk, "first")
+
+    assert code == 1
+    assert {what: said for what, (lacks, said, _) in found.items() if lacks} == {
+        "registration": "it is not registered: nothing outside the store says what its record is",
+        "commit": f"{desk.git('rev-parse', 'HEAD')[:10]} is on this machine only",
+        "clean tree": "it was trained on uncommitted changes: an audit applies the recorded patch, and says so",
+        "patch": "it does not hold .env",
+        "data churn": "no copy is kept, only its digest",
+        "interpreter": "no cpython 3.1 is installed here; the record says 3.1.4",
+        "lock file": "requirements.txt does not pin the bytes of scipy, old",
+        "distributions": "house came from a folder outside the repository",
+        "installed files": "the files of old are not known: their installer wrote no RECORD",
+        "hash seed": "PYTHONHASHSEED was not set: the order of a set of texts is another in each process",
+        "generators": "not pinned: jax",
+        "metrics": "no metric was logged: nothing can be compared",
+    }
+    assert all(cure for lacks, _, cure in found.values() if lacks)
+
+
+@pytest.mark.slow
+def test_a_commit_that_the_remote_keeps_is_no_lack(desk: Desk) -> None:
+    desk.register("first")
+
+    _, found = examine(desk, "churn/1")
+
+    assert found["registration"] == (False, "churn/1, signed by ada@example.org", "")
+    assert found["commit"] == (
+        False,
+        f"{desk.git('rev-parse', 'HEAD~1')[:10]} is kept by its ref, on the remote too",
+        "",
+    )
+
+
+@pytest.mark.slow
+def test_each_lack_stands_above_its_cure_and_they_are_counted(desk: Desk, tmp_path: Path) -> None:
+    desk.record("first")
+
+    code, out, _ = desk.do("doctor", "first")
+
+    lines = out.splitlines()
+    assert (code, lines[-1]) == (1, "an audit of first would lack 5 things")
+    assert lines[0].startswith("lacks   registration   it is not registered")
+    assert lines[1].strip().startswith("→ pytest-mlrun register ")
