@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.pillars.code import CodeState
     from pytest_mlrun.recorder.baselines import Baseline
     from pytest_mlrun.recorder.evaluated import Evaluated
+    from pytest_mlrun.recorder.fingerprints import Fingerprints
     from pytest_mlrun.recorder.plan import RunPlan
     from pytest_mlrun.recorder.recorder import Recorder
     from pytest_mlrun.recorder.selection import Selected
@@ -266,29 +268,18 @@ class Recording:
 
     # -- randomness ------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def pinned(self) -> Iterator[None]:
+    def pinned(self) -> AbstractContextManager[None]:
         """Start every global generator from the run's seed, and record where each one ended."""
-        from pytest_mlrun.pillars.randomness import end_state, pin, pinned_imports
+        from pytest_mlrun.recorder.randomness import pinned
 
-        names = pin(self.plan.seed)
-        with pinned_imports(self.plan.seed) as late:
-            try:
-                yield
-            finally:
-                if not self.closed:
-                    self._write_end_state({*names, *late}, end_state())
+        return pinned(self)
 
-    def _write_end_state(self, pinned: set[str], ends: Mapping[str, str]) -> None:
-        from pytest_mlrun.pillars.randomness import find_unpinnable
+    @cached_property
+    def fingerprints(self) -> Fingerprints:
+        """The marks that the run leaves on its way."""
+        from pytest_mlrun.recorder.fingerprints import Fingerprints
 
-        self.write_context(
-            {
-                "rand.pinned": sorted(pinned),
-                "rand.unpinned": list(find_unpinnable()),
-                **{f"rand.end.{stream}": digest for stream, digest in ends.items()},
-            }
-        )
+        return Fingerprints(self)
 
     # -- gates -----------------------------------------------------------------------------------------------------
 
@@ -349,6 +340,8 @@ class Recording:
         for child in self.children:
             if not child.closed:
                 child.finish(child.outcome_within(outcome, error), error=error, text=text, phase=phase)
+        if "fingerprints" in self.__dict__:
+            self.fingerprints.flush()
         with self._lock:
             # First of all: where the store refuses what follows, nobody may try to finish the run again.
             self.closed = True

@@ -22,6 +22,7 @@ ROLES: frozenset[str] = frozenset(
         "checkpoint",
         "environment",
         "figure",
+        "fingerprints",
         "labels",
         "manifest",
         "model",

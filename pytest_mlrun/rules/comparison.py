@@ -30,8 +30,8 @@ Points: TypeAlias = "tuple[NDArray[object], NDArray[object]]"
 _RUN = ("experiment", "test", "status", "outcome", "cause")
 _MACHINE = ("host.name", "host.kernel", "host.memory_bytes", "threads")
 _CODE = ("code.vcs", "code.commit", "code.tree", "code.patch_omitted")
-_EXPLAINED = frozenset({"environment", "patch", "manifest", "snapshot"})
-"""Roles of artifacts that another pillar explains."""
+_EXPLAINED = frozenset({"environment", "patch", "manifest", "snapshot", "fingerprints"})
+"""Roles of artifacts that another part of the comparison explains."""
 
 
 @dataclass(frozen=True, slots=True)
