@@ -70,6 +70,13 @@ OPTIONS = (
         "N",
         "Number of primary gates that share the error rate, of all shards; default those collected here.",
     ),
+    Option(
+        "mlrun_entropy",
+        "text",
+        "detect",
+        "detect|off",
+        "Whether randomness without a seed is looked for, where the marker does not say.",
+    ),
     Option("mlrun_junit", "flag", False, None, "Add each run's id, params and metrics to its JUnit test case."),
 )
 _WANTED: Mapping[str, str] = {"flag": "true or false", "text": "text", "integer": "a whole number"}
@@ -85,6 +92,7 @@ class Settings(NamedTuple):
         release: Whether gates must be proven.
         inconclusive: ``warn`` or ``fail``: what a gate does that cannot be decided.
         gates: Number of primary gates, if it was said.
+        entropy: Whether draws without a seed are looked for.
         branch_seed: Seed, and where it comes from, of all runs of a session that branches.
     """
 
@@ -100,6 +108,7 @@ class Settings(NamedTuple):
     release: bool
     inconclusive: str
     gates: int | None
+    entropy: Literal["detect", "off"] = "detect"
     branch_seed: tuple[int, str] | None = None
 
 
@@ -148,6 +157,7 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
         release=bool(values["mlrun_release"]),
         inconclusive=_read_inconclusive(values["mlrun_inconclusive"]),
         gates=_read_gates(values["mlrun_gates"]),
+        entropy=_read_entropy(values["mlrun_entropy"]),
     )
 
 
@@ -155,6 +165,14 @@ def _read_inconclusive(value: object) -> str:
     if value not in {"warn", "fail"}:
         raise pytest.UsageError(f"--mlrun-inconclusive: expected warn or fail, found {value!r}")
     return str(value)
+
+
+def _read_entropy(value: object) -> Literal["detect", "off"]:
+    if value == "detect":
+        return "detect"
+    if value == "off":
+        return "off"
+    raise pytest.UsageError(f"--mlrun-entropy: expected detect or off, found {value!r}")
 
 
 def _read_gates(value: object) -> int | None:

@@ -18,6 +18,7 @@ from pytest_mlrun.records.run import Artifact, Outcome, RunEnd, RunRecord
 
 if TYPE_CHECKING:
     from pytest_mlrun.pillars.code import CodeState
+    from pytest_mlrun.pillars.unpinned import Draws
     from pytest_mlrun.recorder.baselines import Baseline
     from pytest_mlrun.recorder.evaluated import Evaluated
     from pytest_mlrun.recorder.fingerprints import Fingerprints
@@ -54,6 +55,7 @@ class Recording:
         checkpoints: The checkpoints that are kept so far.
         evaluations: Metric to how it was computed, of those that were computed from rows.
         evaluated: Split to its metrics among them.
+        drawn: Draws without a seed so far, by where they were seen: in the test's body, or in a fixture.
         closed: Whether the run has finished.
     """
 
@@ -80,6 +82,7 @@ class Recording:
         self.evaluations: dict[str, Evaluated] = {}
         self.evaluated: dict[str, tuple[str, ...]] = {}
         self.children: list[Recording] = []
+        self.drawn: dict[str, Draws] = {}
         self.selected: Selected | None = None
         self.closed = False
         self.record: RunRecord | None = None

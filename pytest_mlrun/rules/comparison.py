@@ -226,7 +226,11 @@ def _randomness(runs: Sequence[RunRecord]) -> list[dict[str, Value]]:
         if key == "pinned"
         or (key.startswith("rand.") and key != "rand.seed_source" and (ends or not key.startswith("rand.end.")))
     )
-    return [{key.removeprefix("rand."): value for key, value in _pick(run, keys).items()} for run in runs]
+    return [
+        {key.removeprefix("rand."): value for key, value in _pick(run, keys).items()}
+        | {"unpinned draws": _read(run.context.get("randomness.unpinned"))}
+        for run in runs
+    ]
 
 
 def _code_of(run: RunRecord) -> dict[str, Value]:

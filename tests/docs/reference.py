@@ -41,7 +41,7 @@ _KEYS = {
     "where": "Constraint on the winner, such as `val_recall >= 0.9`.",
     "goal": "`max` or `min`: whether more or less of it is better.",
 }
-_NO_EFFECT_YET = {"must_detect", "entropy", "resources", "role", "feature_view", "looks"}
+_NO_EFFECT_YET = {"must_detect", "resources", "role", "feature_view", "looks"}
 _PYTEST_EXITS = (
     ("0", "every experiment ran, every gate held"),
     ("1", "a test failed: a gate, an error, data that changed, a required name that is missing"),
