@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.store.points import Series
 
 BATCH_MARKS: Final = 512
-"""So many marks wait in memory, 600 bytes each; a process that is killed loses them and keeps all before."""
+"""So many marks wait in memory; a process that is killed loses them and keeps all before."""
 
 
 class Fingerprints:
