@@ -111,6 +111,7 @@ class _Watch:
         self._replace(os, "urandom", self._urandom)
         self._replace(random, "_urandom", self._urandom)
         self._replace(random.Random, "seed", self._seed_of_method)  # noqa: S311 - nothing is drawn
+        self._replace(random.Random, "setstate", self._setstate)  # noqa: S311
         self._replace(random, "seed", self._seed_of_module)
 
     def replace_numpy(self, module: ModuleType) -> None:
@@ -155,12 +156,22 @@ class _Watch:
     def _seed_of_method(self, original: Callable[..., None]) -> Callable[..., None]:
         @wraps(original)
         def seed(generator: random.Random, a: Any = None, *args: Any, **kwargs: Any) -> None:
-            if a is None and self.watching:
-                self._note(self._find_asker(_caller(), "random.Random"))
+            if a is not None:
+                self._absolve(generator)
+            elif self.watching:
+                self.suspect(generator, self._find_asker(_caller(), "random.Random"))
             with self.hidden():
                 original(generator, a, *args, **kwargs)
 
         return seed
+
+    def _setstate(self, original: Callable[..., None]) -> Callable[..., None]:
+        @wraps(original)
+        def setstate(generator: random.Random, state: Any) -> None:
+            self._absolve(generator)
+            original(generator, state)
+
+        return setstate
 
     def _seed_of_module(self, original: Callable[..., None]) -> Callable[..., None]:
         @wraps(original)
@@ -197,18 +208,22 @@ class _Watch:
         finally:
             self._local.hidden = before
 
-    # -- RandomState -----------------------------------------------------------------------------------------------
+    # -- generators that are made first and seeded then ------------------------------------------------------------
 
     def suspect(self, generator: Any, draw: Draw | None) -> None:
-        """Remember a generator that RandomState made and may seed in the next moment."""
+        """Remember a generator that RandomState, or unpickling, may give a seed or a state in the next moment."""
         self.decide(threading.get_ident())
         self._undecided[threading.get_ident()] = (generator, draw)
 
     def decide(self, thread: int) -> None:
-        """Note the remembered generator of a thread if no seed followed: then it still has its own entropy."""
+        """Note the remembered generator of a thread if no seed followed: one of numpy still has its own entropy."""
         generator, draw = self._undecided.pop(thread, (None, None))
-        if getattr(generator, "seed_seq", None) is not None:
+        if generator is not None and getattr(generator, "seed_seq", generator) is not None:
             self._note(draw)
+
+    def _absolve(self, generator: Any) -> None:
+        if self._undecided.get(threading.get_ident(), (None, None))[0] is generator:
+            self._undecided.pop(threading.get_ident(), None)
 
     # -- whose call it is ------------------------------------------------------------------------------------------
 

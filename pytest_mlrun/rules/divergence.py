@@ -104,7 +104,6 @@ def locate(recorded: Trace, replayed: Trace) -> Divergence | None:
     first = [part for part in parts if part.step == step]
     sized = next((part for part in first if part.size is not None), first[0])
     likely = _diagnose([part.channel for part in first], first, recorded, replayed)
-    steps = _shared_steps(recorded, replayed)
     return Divergence(
         step,
         first[0].channel,
@@ -112,7 +111,7 @@ def locate(recorded: Trace, replayed: Trace) -> Divergence | None:
         sized.size,
         sized.last_size,
         likely,
-        _sentence(first, sized, likely, before=max((at for at in steps if at < step), default=None)),
+        _sentence(first, sized, likely, before=_last_before(step, recorded, replayed)),
     )
 
 
@@ -162,12 +161,19 @@ def _generator_step(one: Mapping[int, str], other: Mapping[int, str]) -> int | N
 
 def _series_sizes(one: Points, other: Points, step: int) -> tuple[float | None, float | None]:
     """Return how far apart two series are at a step, and at the last step that both have."""
-    values = [dict(zip(map(int, points[0]), map(float, points[1]), strict=True)) for points in (one, other)]
-    shared = values[0].keys() & values[1].keys()
+    import numpy as np
+
+    shared = np.intersect1d(np.asarray(one[0], dtype=np.int64), np.asarray(other[0], dtype=np.int64))
     if step not in shared:
         return None, None
-    sizes = [abs(values[0][at] - values[1][at]) for at in (step, max(shared))]
-    return sizes[0] if not math.isnan(sizes[0]) else math.inf, sizes[1] if not math.isnan(sizes[1]) else math.inf
+    sizes = [abs(_value_at(one, at) - _value_at(other, at)) for at in (step, int(shared[-1]))]
+    return tuple(math.inf if math.isnan(size) else size for size in sizes)  # type: ignore[return-value]
+
+
+def _value_at(points: Points, step: int) -> float:
+    import numpy as np
+
+    return float(np.asarray(points[1], dtype=np.float64)[np.asarray(points[0], dtype=np.int64) == step][-1])
 
 
 def _diagnose(channels: list[str], first: list[_Part], one: Trace, other: Trace) -> Likely:
@@ -182,13 +188,15 @@ def _diagnose(channels: list[str], first: list[_Part], one: Trace, other: Trace)
     return "arithmetic" if BATCH in seen and _shared_generators(one, other) else "unclear"
 
 
-def _shared_steps(one: Trace, other: Trace) -> set[int]:
-    steps: set[int] = set()
-    for channel in one.fingerprints.keys() & other.fingerprints.keys():
-        steps |= one.fingerprints[channel].keys() & other.fingerprints[channel].keys()
-    for name in one.series.keys() & other.series.keys():
-        steps |= {int(step) for step in one.series[name][0]} & {int(step) for step in other.series[name][0]}
-    return steps
+def _last_before(step: int, one: Trace, other: Trace) -> int | None:
+    """Return the last step before the first difference: up to there both have the same."""
+    import numpy as np
+
+    marked = [one.fingerprints[channel].keys() for channel in one.fingerprints.keys() & other.fingerprints.keys()]
+    logged = [one.series[name][0] for name in one.series.keys() & other.series.keys()]
+    steps = [np.array(list(found), dtype=np.int64) for found in marked]
+    steps += [np.asarray(found, dtype=np.int64) for found in logged]
+    return max((int(found[found < step].max()) for found in steps if (found < step).any()), default=None)
 
 
 def _sentence(first: list[_Part], sized: _Part, likely: Likely, *, before: int | None) -> str:

@@ -12,6 +12,7 @@ from pytest_mlrun.records.fingerprint import Fingerprint, Mark
 from pytest_mlrun.store.columns import build_array, list_array
 
 MEDIA_TYPE: Final = "application/vnd.apache.arrow.file"
+_BUCKETS: Final = 64
 _SCHEMA: Final = pa.schema(
     [
         pa.field("step", pa.int64(), nullable=False),
@@ -65,7 +66,7 @@ def decode_marks(content: bytes) -> list[Mark]:
 
 def _rows(batch: pa.RecordBatch) -> list[Mark]:
     batch.validate(full=True)
-    return [
+    marks = [
         Mark(
             row["step"],
             row["kind"],
@@ -74,3 +75,6 @@ def _rows(batch: pa.RecordBatch) -> list[Mark]:
         )
         for row in batch.to_pylist()
     ]
+    if any(len(mark.found.sketch) != (_BUCKETS if mark.kind == "array" else 0) for mark in marks):
+        raise ValueError("a sketch of another length")
+    return marks

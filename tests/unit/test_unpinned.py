@@ -75,13 +75,16 @@ def test_a_draw_without_a_seed_is_noticed_once(call: Callable[[], object], what:
         lambda: [np.random.RandomState(seed) for seed in range(9)],
         lambda: copy.deepcopy(np.random.RandomState(3)),
         lambda: pickle.loads(pickle.dumps([np.random.RandomState(3), np.random.default_rng(3)])),
+        lambda: pickle.loads(pickle.dumps([random.Random(3), random.Random(4)])),
         lambda: np.random.rand(2),
         lambda: random.random(),
         lambda: random.Random(3),
         lambda: random.Random(x=3),
+        lambda: random.Random().seed(3),
+        lambda: np.random.RandomState().seed(3),
         lambda: tempfile.TemporaryDirectory().cleanup(),
     ],
-    ids=range(14),
+    ids=range(17),
 )
 def test_what_is_seeded_copied_or_names_a_file_is_not_noticed(call: Callable[[], object]) -> None:
     assert notice(call) == []
@@ -182,7 +185,13 @@ def replaced() -> list[object]:
     """Return what a block replaces, as it is now."""
     from numpy.random import bit_generator, mtrand
 
-    places = [(os, "urandom"), (random, "_urandom"), (random.Random, "seed"), (random, "seed")]
+    places = [
+        (os, "urandom"),
+        (random, "_urandom"),
+        (random.Random, "seed"),
+        (random.Random, "setstate"),
+        (random, "seed"),
+    ]
     return [vars(owner)[name] for owner, name in [*places, (bit_generator, "randbits"), (mtrand, "_MT19937")]]
 
 
