@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from contextlib import AbstractContextManager
-from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,6 +86,7 @@ class Recording:
         self.closed = False
         self.record: RunRecord | None = None
         self._recorder = recorder
+        self._fingerprints: Fingerprints | None = None
         self._first_nan: tuple[str, int | None] | None = None
         self._lock = threading.Lock()
         self._started = time.perf_counter()
@@ -277,12 +277,15 @@ class Recording:
 
         return pinned(self)
 
-    @cached_property
+    @property
     def fingerprints(self) -> Fingerprints:
         """The marks that the run leaves on its way."""
         from pytest_mlrun.recorder.fingerprints import Fingerprints
 
-        return Fingerprints(self)
+        with self._lock:
+            if self._fingerprints is None:
+                self._fingerprints = Fingerprints(self)
+            return self._fingerprints
 
     # -- gates -----------------------------------------------------------------------------------------------------
 
@@ -343,8 +346,8 @@ class Recording:
         for child in self.children:
             if not child.closed:
                 child.finish(child.outcome_within(outcome, error), error=error, text=text, phase=phase)
-        if "fingerprints" in self.__dict__:
-            self.fingerprints.flush()
+        if self._fingerprints is not None:
+            self._fingerprints.flush()
         with self._lock:
             # First of all: where the store refuses what follows, nobody may try to finish the run again.
             self.closed = True

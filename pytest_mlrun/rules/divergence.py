@@ -5,14 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, TypeAlias, get_args
+from typing import Final, Literal, TypeAlias
 
 from pytest_mlrun.records.fingerprint import Fingerprint
 from pytest_mlrun.rules.comparison import Points, first_difference
 from pytest_mlrun.rules.fingerprints import distance
 
 Likely = Literal["randomness", "data", "arithmetic", "unclear"]
-LIKELY: tuple[Likely, ...] = get_args(Likely)
 
 GENERATORS: Final = "generators"
 """The channel of the random generators' states."""
@@ -44,11 +43,6 @@ class Trace:
     series: Mapping[str, Points] = field(default_factory=dict)
     fingerprints: Mapping[str, ByStep] = field(default_factory=dict)
     generators: Mapping[str, Mapping[int, str]] = field(default_factory=dict)
-
-    @property
-    def is_dense(self) -> bool:
-        """Whether there is more than metrics."""
-        return bool(self.fingerprints)
 
 
 @dataclass(frozen=True, slots=True)
