@@ -23,6 +23,7 @@ EVERY_STEP: Final = 1_000
 _CHUNK: Final = 65_536
 _CHUNK_OFFSET: Final = 2**32
 _NUMBERS: Final = "biufc"
+_PADDED: Final = "gG"
 _TEXTS: Final = "SU"
 _TIMES: Final = "mM"
 
@@ -148,13 +149,13 @@ def _holds_arrays(value: Sequence[object]) -> bool:
 def _as_array(name: str, value: object) -> NDArray[Any]:
     import numpy as np
 
-    if hasattr(value, "detach") and hasattr(value, "cpu"):
-        value = _as_plain_tensor(value)
+    is_tensor = hasattr(value, "detach") and hasattr(value, "cpu")
     try:
-        array = np.asarray(value)
+        array = np.asarray(_as_plain_tensor(value) if is_tensor else value)
     except (TypeError, ValueError, RuntimeError):
         raise _refuse(name, value) from None
-    if array.dtype.kind not in _NUMBERS + _TEXTS + _TIMES:
+    # A long double has bytes that belong to no digit, and hold anything.
+    if array.dtype.kind not in _NUMBERS + _TEXTS + _TIMES or array.dtype.char in _PADDED:
         raise _refuse(name, value)
     return array
 

@@ -172,7 +172,9 @@ def test_every_step_of_the_first_thousand_is_kept_then_500_for_each_doubling() -
     assert is_kept(2**20)
 
 
-@pytest.mark.parametrize("value", [object(), [object()], None, {"a": {"b": {1, 2}}}, [np.ones(2), None]])
+@pytest.mark.parametrize(
+    "value", [object(), [object()], None, {"a": {"b": {1, 2}}}, [np.ones(2), None], np.longdouble(1)]
+)
 def test_what_has_no_bytes_of_its_own_is_refused_by_name(take: Take, value: object) -> None:
     with pytest.raises(ArtifactError, match=r"^fingerprint 'weights' takes arrays of numbers or texts, found "):
         take(value)
