@@ -78,6 +78,13 @@ OPTIONS = (
         None,
         "Rewrite the committed baselines that gates name from this session's runs, and fail, so that a person looks.",
     ),
+    Option(
+        "mlrun_entropy",
+        "text",
+        "detect",
+        "detect|off",
+        "Whether randomness without a seed is looked for, where the marker does not say.",
+    ),
     Option("mlrun_junit", "flag", False, None, "Add each run's id, params and metrics to its JUnit test case."),
 )
 _WANTED: Mapping[str, str] = {"flag": "true or false", "text": "text", "integer": "a whole number"}
@@ -95,6 +102,7 @@ class Settings(NamedTuple):
         inconclusive: ``warn`` or ``fail``: what a gate does that cannot be decided.
         gates: Number of primary gates, if it was said.
         update_baselines: Whether runs become the baselines of their gates.
+        entropy: Whether draws without a seed are looked for.
         branch_seed: Seed, and where it comes from, of all runs of a session that branches or replays.
     """
 
@@ -112,6 +120,7 @@ class Settings(NamedTuple):
     inconclusive: str
     gates: int | None
     update_baselines: bool
+    entropy: Literal["detect", "off"] = "detect"
     branch_seed: tuple[int, str] | None = None
 
 
@@ -162,6 +171,7 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
         inconclusive=_read_inconclusive(values["mlrun_inconclusive"]),
         gates=_read_gates(values["mlrun_gates"]),
         update_baselines=bool(values["mlrun_update_baselines"]),
+        entropy=_read_entropy(values["mlrun_entropy"]),
     )
 
 
@@ -174,6 +184,14 @@ def _read_inconclusive(value: object) -> str:
     if value not in {"warn", "fail"}:
         raise pytest.UsageError(f"--mlrun-inconclusive: expected warn or fail, found {value!r}")
     return str(value)
+
+
+def _read_entropy(value: object) -> Literal["detect", "off"]:
+    if value == "detect":
+        return "detect"
+    if value == "off":
+        return "off"
+    raise pytest.UsageError(f"--mlrun-entropy: expected detect or off, found {value!r}")
 
 
 def _read_gates(value: object) -> int | None:

@@ -9,11 +9,12 @@ from pytest_mlrun.cli.code_changes import describe_commits, describe_patch
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.evidence import read_evidence
 from pytest_mlrun.cli.leaderboards import find_goals
+from pytest_mlrun.cli.parting import find_partings
 from pytest_mlrun.cli.refs import find_earlier, find_run
 from pytest_mlrun.cli.source import RunSource, open_source, warn_of_damage
 from pytest_mlrun.errors import QueryError
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.report.comparison import Legend, json_lines, letters_of, render_comparison
+from pytest_mlrun.report.comparison import Legend, json_lines, letters_of, parting_json_lines, render_comparison
 from pytest_mlrun.rules.comparison import Aspect, compare
 
 
@@ -21,17 +22,22 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Run ``pytest-mlrun diff``."""
     source = open_source(args, console)
     runs = _find_runs(args.refs, source, console)
-    aspects = compare([read_evidence(record, source, console) for record in runs], goals=find_goals(runs, console))
+    evidence = [read_evidence(record, source, console) for record in runs]
+    aspects = compare(evidence, goals=find_goals(runs, console))
+    partings = find_partings(evidence, source, console)
     differ = [aspect for aspect in aspects if not aspect.same]
     if args.json:
         console.write_all(json_lines(aspects if args.verbose else differ, runs))
+        console.write_all(parting_json_lines(partings))
     else:
-        legend = Legend(runs, _code_lines(differ, runs, source, console))
+        legend = Legend(runs, _code_lines(differ, runs, source, console), partings)
         for text, markup in render_comparison(
             aspects, legend, width=console.width, now_us=console.now_us, verbose=args.verbose
         ):
             console.write(text, markup)
-    return warn_of_damage(source, console) or int(bool(differ))
+    return warn_of_damage(source, console) or int(
+        bool(differ) or any(parting.found is not None for parting in partings)
+    )
 
 
 def _find_runs(refs: Sequence[str], source: RunSource, console: Console) -> list[RunRecord]:

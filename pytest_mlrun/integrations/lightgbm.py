@@ -11,10 +11,11 @@ from pytest_mlrun.integrations.fitted import FittedModel
 if TYPE_CHECKING:
     from pytest_mlrun.run.run import Run
 
+_TREES = "trees"
 _WEIGHTS = ("scale_pos_weight", "is_unbalance", "class_weight")
 
 
-def callback(run: Run, *, splits: Sequence[str] | None = None) -> Callable[[Any], None]:
+def callback(run: Run, *, splits: Sequence[str] | None = None, fingerprints: bool = False) -> Callable[[Any], None]:
     """Return a callback that logs every metric of every evaluation set, one point an iteration.
 
     It serves ``lgb.train``, ``lgb.cv`` and the scikit-learn wrappers. A curve is named ``<split>_<metric>``, such as
@@ -23,6 +24,7 @@ def callback(run: Run, *, splits: Sequence[str] | None = None) -> Callable[[Any]
     Args:
         run: The run, such as the fixture ``mlrun``.
         splits: Names of the evaluation sets, in their order, where LightGBM has none of yours.
+        fingerprints: Whether the trees of each iteration leave a fingerprint, ``trees``: see ``Run.fingerprint``.
     """
     names = SplitNames(splits)
 
@@ -35,6 +37,8 @@ def callback(run: Run, *, splits: Sequence[str] | None = None) -> Callable[[Any]
             values |= dict(zip((name, f"{name}_std"), numbers, strict=False))
         for name, value in values.items():
             run.log_metric(name, value, step=env.iteration)
+        if fingerprints:
+            run.fingerprint(_TREES, _newest_trees(env.model), step=env.iteration)
 
     # Before LightGBM's own early stopping, at 30, which ends the iteration by an exception.
     log_iteration.order = 5  # type: ignore[attr-defined]
@@ -57,6 +61,21 @@ def describe(model: Any, features: Sequence[str] | None) -> FittedModel:
         # LightGBM counts iterations from 1, the curves' steps from 0.
         best_step=best - 1 if best > 0 else None,
     )
+
+
+def _newest_trees(model: Any) -> list[dict[str, Any]]:
+    """Return the trees that the last iteration grew: their text for the digest, their leaves for the distance."""
+    import numpy as np
+
+    found = []
+    for booster in getattr(model, "boosters", None) or [model]:
+        text = booster.model_to_string(num_iteration=1, start_iteration=max(booster.current_iteration() - 1, 0))
+        # Above the first tree stand the version and the sizes, below the last one the params.
+        trees = text.partition("\nTree=")[2].partition("\nend of trees")[0]
+        lines = [line.partition("=")[2] for line in trees.splitlines() if line.startswith("leaf_value=")]
+        leaves = [float(value) for line in lines for value in line.split()]
+        found.append({"text": np.array(trees.encode()), "leaves": np.array(leaves)})
+    return found
 
 
 def _take_apart(row: Sequence[Any]) -> tuple[str, str, tuple[float, ...]]:

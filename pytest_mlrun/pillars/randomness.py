@@ -10,11 +10,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import ModuleType
-from typing import Literal, TypeGuard, cast
+from typing import TYPE_CHECKING, Literal, TypeGuard, cast
 
 from pytest_mlrun.errors import ConfigError, MarkerError
 from pytest_mlrun.pillars.facts import digest_of
 from pytest_mlrun.pillars.late_imports import watch_imports
+
+if TYPE_CHECKING:
+    import numpy as np
 
 MAX_SEED = 2**32 - 1
 
@@ -149,6 +152,11 @@ def end_state() -> dict[str, str]:
         for library, module in _loaded()
         for stream, state in library.read(module).items()
     }
+
+
+def state_of(generator: np.random.Generator) -> str:
+    """Return a digest of the state of a numpy generator that is not global."""
+    return digest_of(_encode(generator.bit_generator.state))
 
 
 def save() -> GeneratorStates:

@@ -11,6 +11,7 @@ from pytest_mlrun.rules.gate_policy import GatePolicy
 from pytest_mlrun.rules.selection import Choice
 
 CleanTree = Literal["require", "record"]
+Entropy = Literal["detect", "off"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +27,7 @@ class RunPlan:
         policy: What the session and the marker ask of the gates.
         selection: How the run's winner is chosen, if it judges one.
         pinned: False outside pytest, where nothing holds the generators.
+        entropy: Whether draws without a seed are looked for.
         context: Further facts, name to JSON text.
     """
 
@@ -46,4 +48,5 @@ class RunPlan:
     policy: GatePolicy = field(default_factory=GatePolicy)
     selection: Choice | None = None
     pinned: bool = True
+    entropy: Entropy = "off"
     context: Mapping[str, str] = field(default_factory=dict)

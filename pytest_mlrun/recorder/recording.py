@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,10 @@ from pytest_mlrun.records.run import Artifact, Outcome, RunEnd, RunRecord
 
 if TYPE_CHECKING:
     from pytest_mlrun.pillars.code import CodeState
+    from pytest_mlrun.pillars.unpinned import Draws
     from pytest_mlrun.recorder.baselines import Baseline
     from pytest_mlrun.recorder.evaluated import Evaluated
+    from pytest_mlrun.recorder.fingerprints import Fingerprints
     from pytest_mlrun.recorder.looking import HeldOut, Looks
     from pytest_mlrun.recorder.plan import RunPlan
     from pytest_mlrun.recorder.recorder import Recorder
@@ -57,6 +59,7 @@ class Recording:
         evaluated: Split to its metrics among them.
         held_out: Metric to the look that it was, of those that were computed on held-out rows.
         parent: The run around this one.
+        drawn: Draws without a seed so far, by where they were seen: in the test's body, or in a fixture.
         closed: Whether the run has finished.
     """
 
@@ -85,11 +88,13 @@ class Recording:
         self.held_out: dict[str, HeldOut] = {}
         self.children: list[Recording] = []
         self.parent: Recording | None = None
+        self.drawn: dict[str, Draws] = {}
         self.selected: Selected | None = None
         self.sequence: SeedSequence | None = None
         self.closed = False
         self.record: RunRecord | None = None
         self._recorder = recorder
+        self._fingerprints: Fingerprints | None = None
         self._first_nan: tuple[str, int | None] | None = None
         self._lock = threading.Lock()
         self._started = time.perf_counter()
@@ -274,29 +279,21 @@ class Recording:
 
     # -- randomness ------------------------------------------------------------------------------------------------
 
-    @contextmanager
-    def pinned(self) -> Iterator[None]:
+    def pinned(self) -> AbstractContextManager[None]:
         """Start every global generator from the run's seed, and record where each one ended."""
-        from pytest_mlrun.pillars.randomness import end_state, pin, pinned_imports
+        from pytest_mlrun.recorder.randomness import pinned
 
-        names = pin(self.plan.seed)
-        with pinned_imports(self.plan.seed) as late:
-            try:
-                yield
-            finally:
-                if not self.closed:
-                    self._write_end_state({*names, *late}, end_state())
+        return pinned(self)
 
-    def _write_end_state(self, pinned: set[str], ends: Mapping[str, str]) -> None:
-        from pytest_mlrun.pillars.randomness import find_unpinnable
+    @property
+    def fingerprints(self) -> Fingerprints:
+        """The marks that the run leaves on its way."""
+        from pytest_mlrun.recorder.fingerprints import Fingerprints
 
-        self.write_context(
-            {
-                "rand.pinned": sorted(pinned),
-                "rand.unpinned": list(find_unpinnable()),
-                **{f"rand.end.{stream}": digest for stream, digest in ends.items()},
-            }
-        )
+        with self._lock:
+            if self._fingerprints is None:
+                self._fingerprints = Fingerprints(self)
+            return self._fingerprints
 
     # -- gates -----------------------------------------------------------------------------------------------------
 
@@ -366,6 +363,8 @@ class Recording:
         for child in self.children:
             if not child.closed:
                 child.finish(child.outcome_within(outcome, error), error=error, text=text, phase=phase)
+        if self._fingerprints is not None:
+            self._fingerprints.flush()
         with self._lock:
             # First of all: where the store refuses what follows, nobody may try to finish the run again.
             self.closed = True

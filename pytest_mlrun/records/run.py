@@ -24,6 +24,7 @@ ROLES: frozenset[str] = frozenset(
         "checkpoint",
         "environment",
         "figure",
+        "fingerprints",
         "labels",
         "manifest",
         "model",

@@ -23,6 +23,7 @@ from pytest_mlrun.report.facts import (
 from pytest_mlrun.report.plain import plain_json
 from pytest_mlrun.report.table import Column, clean_text, lay_out, wrap_text
 from pytest_mlrun.rules.comparison import PILLARS, Aspect, Value
+from pytest_mlrun.rules.divergence import Divergence
 from pytest_mlrun.rules.params import show_param
 
 Line: TypeAlias = tuple[str, dict[str, bool]]
@@ -35,16 +36,33 @@ _LONGEST = 400
 
 
 @dataclass(frozen=True, slots=True)
+class Parting:
+    """Where two runs part that both left fingerprints.
+
+    Attributes:
+        letters: What they are called, such as ``A, B``.
+        runs: The two.
+        found: Where; None if they agree.
+    """
+
+    letters: str
+    runs: tuple[RunRecord, RunRecord]
+    found: Divergence | None
+
+
+@dataclass(frozen=True, slots=True)
 class Legend:
-    """The runs that are compared, and what git says of their code.
+    """The runs that are compared, and what is known of them beside their aspects.
 
     Attributes:
         runs: In the order of the columns.
-        code: Headings, with the lines below each.
+        code: What git says of their code: headings, with the lines below each.
+        partings: Where each run parts from the first.
     """
 
     runs: Sequence[RunRecord]
     code: Sequence[tuple[str, Sequence[str]]] = ()
+    partings: Sequence[Parting] = ()
 
 
 def letters_of(runs: Sequence[RunRecord]) -> list[str]:
@@ -73,7 +91,8 @@ def render_comparison(
             lines += _section(pillar, rows, letters, width=width, verbose=verbose)
         if pillar == "code":
             lines += _code_lines(legend.code)
-    return [*lines, ("", {}), *_closing(aspects, width)]
+    lines += _parting_lines(legend.partings, width)
+    return [*lines, ("", {}), *_closing(aspects, legend.partings, width)]
 
 
 def json_lines(aspects: Sequence[Aspect], runs: Sequence[RunRecord]) -> Iterator[str]:
@@ -91,6 +110,21 @@ def json_lines(aspects: Sequence[Aspect], runs: Sequence[RunRecord]) -> Iterator
         if aspect.pillar == "metrics":
             line |= {"best": [ids[at] for at in aspect.best], "part_at": aspect.part_at}
         yield plain_json(line)
+
+
+def parting_json_lines(partings: Sequence[Parting]) -> Iterator[str]:
+    """Yield an object for each two runs that part: the step, the channels, the size, the likely cause.
+
+    Args:
+        partings: As found.
+    """
+    for parting in partings:
+        found = parting.found
+        if found is not None:
+            line: dict[str, Plain] = {"pillar": "fingerprints", "name": found.channel, "same": False}
+            line |= {"runs": [run.run_id for run in parting.runs], "part_at": found.step}
+            line |= {"channels": list(found.channels), "size": found.size, "last_size": found.last_size}
+            yield plain_json(line | {"likely": found.likely, "sentence": found.sentence})
 
 
 def _plain_value(aspect: Aspect, value: Value) -> Plain:
@@ -201,11 +235,24 @@ def _code_lines(code: Sequence[tuple[str, Sequence[str]]]) -> list[Line]:
     return lines
 
 
-def _closing(aspects: Sequence[Aspect], width: int | None) -> list[Line]:
+def _parting_lines(partings: Sequence[Parting], width: int | None) -> list[Line]:
+    apart = [(parting.letters, parting.found.sentence) for parting in partings if parting.found is not None]
+    lines: list[Line] = [("", {}), ("where they part", {"bold": True})] if apart else []
+    for letters, sentence in apart:
+        text = sentence if len(partings) == 1 else f"{letters}: {sentence}"
+        room = None if width is None else width - len(_INDENT)
+        lines += [(_INDENT + part, {}) for part in wrap_text(clean_text(text), room)]
+    return lines
+
+
+def _closing(aspects: Sequence[Aspect], partings: Sequence[Parting], width: int | None) -> list[Line]:
     known = [pillar for pillar in PILLARS if any(aspect.pillar == pillar for aspect in aspects)]
     differ = [pillar for pillar in known if any(aspect.pillar == pillar and not aspect.same for aspect in aspects)]
-    equal = [pillar for pillar in known if pillar not in differ]
-    if not differ:
+    equal = [str(pillar) for pillar in known if pillar not in differ]
+    parted = any(parting.found is not None for parting in partings)
+    if partings and not parted:
+        equal.append("fingerprints")
+    if not differ and not parted:
         text = f"no difference: {', '.join(equal)} are equal"
     else:
         text = f"no difference in {', '.join(equal)}" if equal else "every pillar differs"

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.report.facts import fact, short_digest, show_size
+from pytest_mlrun.report.unpinned import describe_draws
 
 _SHORT_COMMIT = 10
 
@@ -84,6 +85,8 @@ def _randomness(run: RunRecord) -> str:
         f"hash seed {hash_seed or 'not fixed'}" if "rand.hash_seed" in run.context else None,
         f"pinned: {', '.join(map(str, pinned))}" if isinstance(pinned, list) and pinned else None,
         "NOT PINNED: recorded outside pytest" if fact(run, "pinned") is False else None,
+        "unpinned draws not looked for" if fact(run, "rand.entropy") == "off" else None,
+        f"UNPINNED: {', '.join(draws)}" if (draws := describe_draws(run)) else None,
     )
     return _join(*parts) or "unknown"
 

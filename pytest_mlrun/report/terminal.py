@@ -19,6 +19,7 @@ from pytest_mlrun.report.lineage import branch_lines, reuse_warnings, selection_
 from pytest_mlrun.report.run_table import Selection, choose_metrics, lay_out_runs
 from pytest_mlrun.report.standing import Standing, standing_of
 from pytest_mlrun.report.table import clean_text
+from pytest_mlrun.report.unpinned import unpinned_warnings
 from pytest_mlrun.rules.gates import failure, is_broken, verdict_lines
 
 Line: TypeAlias = tuple[str, dict[str, bool]]
@@ -94,7 +95,8 @@ def _block(
     elif standing is not None and best is None:
         lines.append((f"no best run: none passed with {standing}", {}))
     lines += [(clean_text(text), {}) for text in (*branch_lines(runs), *selection_lines(runs))]
-    lines += [(clean_text(text), {"yellow": True}) for text in (*reuse_warnings(runs), *doubt_lines(runs))]
+    warned = (*reuse_warnings(runs), *doubt_lines(runs), *unpinned_warnings(runs))
+    lines += [(clean_text(text), {"yellow": True}) for text in warned]
     lines += [(clean_text(text), {}) for text in look_lines(runs)]
     return [*lines, *_all_gate_lines(runs), *_error_lines(runs)] if verbose else [*lines, *_gate_lines(runs)]
 

@@ -30,8 +30,8 @@ Points: TypeAlias = "tuple[NDArray[object], NDArray[object]]"
 _RUN = ("experiment", "test", "status", "outcome", "cause")
 _MACHINE = ("host.name", "host.kernel", "host.memory_bytes", "threads")
 _CODE = ("code.vcs", "code.commit", "code.tree", "code.patch_omitted")
-_EXPLAINED = frozenset({"environment", "patch", "manifest", "snapshot"})
-"""Roles of artifacts that another pillar explains."""
+_EXPLAINED = frozenset({"environment", "patch", "manifest", "snapshot", "fingerprints"})
+"""Roles of artifacts that another part of the comparison explains."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,13 +220,20 @@ def _randomness(runs: Sequence[RunRecord]) -> list[dict[str, Value]]:
     seeds = {(run.context.get("rand.seed"), run.context.get("rand.hash_seed")) for run in runs}
     # Other seeds must end elsewhere; equal seeds that do drew something else.
     ends = len(seeds) == 1
+    # Older runs do not say whether unpinned draws were looked for.
+    told = all("rand.entropy" in run.context for run in runs)
+    silent = {"rand.seed_source"} if told else {"rand.seed_source", "rand.entropy"}
     keys = sorted(
         key
         for key in {key for run in runs for key in run.context}
         if key == "pinned"
-        or (key.startswith("rand.") and key != "rand.seed_source" and (ends or not key.startswith("rand.end.")))
+        or (key.startswith("rand.") and key not in silent and (ends or not key.startswith("rand.end.")))
     )
-    return [{key.removeprefix("rand."): value for key, value in _pick(run, keys).items()} for run in runs]
+    return [
+        {key.removeprefix("rand."): value for key, value in _pick(run, keys).items()}
+        | {"unpinned draws": _read(run.context.get("randomness.unpinned"))}
+        for run in runs
+    ]
 
 
 def _code_of(run: RunRecord) -> dict[str, Value]:

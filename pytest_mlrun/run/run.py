@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, SupportsFloat
 
 from pytest_mlrun.errors import MarkerError, MetricError, NamingError, ParamError, RegistryError
 from pytest_mlrun.run.assertions import Assertions
+from pytest_mlrun.run.fingerprints import Fingerprinted
 from pytest_mlrun.run.repetitions import Repetitions
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.run.winner import Winner
 
 
-class Run(Assertions, Repetitions):
+class Run(Assertions, Repetitions, Fingerprinted):
     """One attempt of one experiment, under way.
 
     The fixture ``mlrun`` hands it to a test; ``pytest_mlrun.record`` to a script. What a call wrote survives the death

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.options import Settings
     from pytest_mlrun.recorder.plan import RunPlan
     from pytest_mlrun.records.project import Project
-    from pytest_mlrun.rules.marker import MarkerArguments
+    from pytest_mlrun.rules.marker import Entropy, MarkerArguments
 
 DEFAULT_EXPERIMENT = "default"
 
@@ -122,6 +122,11 @@ def seed_of(node: pytest.Item | pytest.Collector, settings: Settings) -> int:
     return _seed_and_source(read_marker_of(node), settings)[0]
 
 
+def entropy_of(node: pytest.Item | pytest.Collector, settings: Settings) -> Entropy:
+    """Return whether draws without a seed are looked for at a node: the closest marker's word, else the option's."""
+    return read_marker_of(node).entropy or settings.entropy
+
+
 def identity_of(item: pytest.Item, project: Project) -> str:
     """Return what names the test of an item's run, in every checkout: never its params."""
     path = _relative(item.path, project.root)
@@ -164,6 +169,7 @@ def _plan(node: pytest.Item | pytest.Collector, settings: Settings, project: Pro
         clean_tree="require" if settings.clean_tree or marker.clean_tree == "require" else "record",
         primary=marker.primary,
         policy=GatePolicy(must_detect=marker.must_detect),
+        entropy=marker.entropy or settings.entropy,
     )
 
 

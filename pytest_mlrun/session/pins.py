@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pytest_mlrun.session.experiment import read_marker_of, seed_of
+from pytest_mlrun.session.experiment import entropy_of, read_marker_of, seed_of
 from pytest_mlrun.session.refusal import refusing
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pytest_mlrun.recorder.recorder import Recorder
     from pytest_mlrun.records.project import Project
     from pytest_mlrun.records.snapshot import Snapshot
+    from pytest_mlrun.rules.marker import Entropy
     from pytest_mlrun.store.reader import Reader
 
 
@@ -40,6 +41,11 @@ class Pins:
         """Return the seed that the generators of a test, or of a fixture's scope, start from."""
         with refusing():
             return seed_of(node, self._settings)
+
+    def entropy_of(self, node: pytest.Item | pytest.Collector) -> Entropy:
+        """Return whether draws without a seed are looked for in a test, or in a fixture's scope."""
+        with refusing():
+            return entropy_of(node, self._settings)
 
     @contextmanager
     def pinned(self, item: pytest.Item) -> Iterator[None]:

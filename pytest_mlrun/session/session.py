@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -19,6 +19,7 @@ from pytest_mlrun.run.run import Run
 from pytest_mlrun.session import replaying
 from pytest_mlrun.session.branching import ORIGIN, check_data, keep_branches, refusal
 from pytest_mlrun.session.ending import Ending
+from pytest_mlrun.session.entropy import give_fixture_draws, noticed_fixture
 from pytest_mlrun.session.experiment import check_item, plan_item, plan_module, read_marker_of
 from pytest_mlrun.session.pins import Pins
 from pytest_mlrun.session.primary_gates import PRIMARY_GATES
@@ -233,6 +234,7 @@ class ExperimentSession:
             with self.pins.pinned(item), trimmed():
                 yield
             return
+        give_fixture_draws(item, recordings[0])
         with recordings[0].pinned(), trimmed():
             yield
         with refusing():
@@ -259,10 +261,16 @@ class ExperimentSession:
         pin(seed)
         try:
             # numpy.random loads when it is first used: in the fixture, perhaps.
-            with pinned_imports(seed), trimmed():
+            with pinned_imports(seed), self._noticed(fixturedef.argname, request), trimmed():
                 yield
         finally:
             restore(state)
+
+    def _noticed(self, name: str, request: pytest.FixtureRequest) -> AbstractContextManager[None]:
+        runs = self._item is not None and is_experiment(self._item) and self._settings.mlrun
+        if not runs or self.pins.entropy_of(request.node) == "off":
+            return nullcontext()
+        return noticed_fixture(request.node, name)
 
     def observe(self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport) -> None:
         """Take note of a phase's outcome; after the last one, finish the run."""

@@ -49,7 +49,7 @@ _KEYS = {
     "where": "Constraint on the winner, such as `val_recall >= 0.9`.",
     "goal": "`max` or `min`: whether more or less of it is better.",
 }
-_NO_EFFECT_YET = {"entropy", "resources", "feature_view"}
+_NO_EFFECT_YET = {"resources", "feature_view"}
 _PYTEST_EXITS = (
     ("0", "every experiment ran, every gate held"),
     ("1", "a test failed: a gate, an error, data that changed, a required name that is missing"),

@@ -17,6 +17,7 @@ PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 SLOW = {
     "docs/frameworks",
     "docs/how-to/ci",
+    "docs/how-to/divergence",
     "docs/how-to/exchange",
     "docs/how-to/retention",
     "docs/registry",

@@ -9,7 +9,7 @@ from pytest_mlrun.options import OPTIONS, Option
 # The run that it names must be there: tests/plugin/test_branch.py.
 SETTABLE = [option for option in OPTIONS if option.key != "mlrun_from"]
 VALUES = {"flag": ("true", True), "text": ("written", "written"), "integer": ("7", 7)}
-CHOICES = {"mlrun_inconclusive": ("fail", "warn", "fail")}
+CHOICES = {"mlrun_inconclusive": ("fail", "warn", "fail"), "mlrun_entropy": ("off", "detect", "off")}
 PROBE = """
 def test_probe(pytestconfig):
     from pytest_mlrun.options import read_settings

@@ -222,6 +222,7 @@ DRAWS = """
         ["-p", "randomly"],
         ["-p", "randomly", "-p", "no:cacheprovider"],
         ["-p", "xdist", "-n", "2"],
+        pytest.param(["-p", "randomly", "-p", "xdist", "-n", "2"], marks=pytest.mark.slow),
         ["--deselect", "test_draws.py::test_noise"],
     ],
     ids=" ".join,

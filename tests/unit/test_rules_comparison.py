@@ -211,3 +211,14 @@ def test_a_model_written_at_another_time_is_no_difference(make_run: MakeRun) -> 
     ]
 
     assert differences(*map(Evidence, runs)) == {"artifacts a": ("sha256:1", "sha256:2")}
+
+
+@pytest.mark.parametrize(("older", "names"), [({}, []), ({"rand.entropy": '"off"'}, ["entropy"])])
+def test_whether_draws_were_looked_for_counts_only_where_both_runs_say_so(
+    make_run: Callable[..., RunRecord], older: dict[str, str], names: list[str]
+) -> None:
+    runs = [make_run(context={"rand.seed": "1", **context}) for context in (older, {"rand.entropy": '"detect"'})]
+
+    aspects = compare([Evidence(run) for run in runs], goals={})
+
+    assert [aspect.name for aspect in aspects if aspect.pillar == "randomness" and not aspect.same] == names
