@@ -39,7 +39,9 @@ def run_fresh(config: pytest.Config) -> int | None:
     environ = replay_environment(
         recorded.run.context, environment_of(recorded), os.environ, handed_on=_handed_on(config)
     )
-    return _run_pytest(list(map(str, config.invocation_params.args)), environ)
+    # What the environment or a configuration file asked for is written out: the child has not our variables.
+    asked = ["--mlrun", "--mlrun-replay", str(settings.replay), "--mlrun-store", str(settings.store)]
+    return _run_pytest([*asked, *map(str, config.invocation_params.args)], environ)
 
 
 def _stay_alone(config: pytest.Config) -> None:

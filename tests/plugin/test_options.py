@@ -6,8 +6,8 @@ import pytest
 
 from pytest_mlrun.options import OPTIONS, Option
 
-# The run that it names must be there: tests/plugin/test_branch.py.
-SETTABLE = [option for option in OPTIONS if option.key != "mlrun_from"]
+# The run that they name must be there: tests/plugin/test_branch.py, test_replay.py.
+SETTABLE = [option for option in OPTIONS if option.key not in {"mlrun_from", "mlrun_replay"}]
 VALUES = {"flag": ("true", True), "text": ("written", "written"), "integer": ("7", 7)}
 CHOICES = {"mlrun_inconclusive": ("fail", "warn", "fail"), "mlrun_entropy": ("off", "detect", "off")}
 PROBE = """

@@ -220,6 +220,21 @@ def test_the_hash_seed_and_the_threads_are_those_of_the_record(
 
 
 @pytest.mark.slow
+def test_a_replay_that_the_environment_asks_for_is_asked_of_the_fresh_process_too(
+    pytester: pytest.Pytester, swept: list[RunRecord], replayed: Runs, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PYTEST_MLRUN_FRESH")
+    monkeypatch.setenv("PYTEST_MLRUN", "true")
+    monkeypatch.setenv("PYTEST_MLRUN_REPLAY", "test_sweep[0.2]")
+
+    result = pytester.runpytest_subprocess()
+
+    result.assert_outcomes(passed=1, deselected=5)
+    assert result.ret == 0
+    assert [run.name for run in replayed()] == ["replay of test_sweep[0.2]"]
+
+
+@pytest.mark.slow
 def test_inside_a_process_that_was_not_started_for_it_what_cannot_be_set_is_a_finding(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
 ) -> None:
