@@ -70,6 +70,7 @@ OPTIONS = (
         "N",
         "Number of primary gates that share the error rate, of all shards; default those collected here.",
     ),
+    Option("mlrun_selftest", "flag", False, None, "Test the gates recorded last instead of training: can they fail?"),
     Option("mlrun_junit", "flag", False, None, "Add each run's id, params and metrics to its JUnit test case."),
 )
 _WANTED: Mapping[str, str] = {"flag": "true or false", "text": "text", "integer": "a whole number"}
@@ -85,6 +86,7 @@ class Settings(NamedTuple):
         release: Whether gates must be proven.
         inconclusive: ``warn`` or ``fail``: what a gate does that cannot be decided.
         gates: Number of primary gates, if it was said.
+        selftest: Whether recorded gates are tested, and nothing is trained.
         branch_seed: Seed, and where it comes from, of all runs of a session that branches.
     """
 
@@ -100,6 +102,7 @@ class Settings(NamedTuple):
     release: bool
     inconclusive: str
     gates: int | None
+    selftest: bool = False
     branch_seed: tuple[int, str] | None = None
 
 
@@ -148,6 +151,7 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
         release=bool(values["mlrun_release"]),
         inconclusive=_read_inconclusive(values["mlrun_inconclusive"]),
         gates=_read_gates(values["mlrun_gates"]),
+        selftest=bool(values["mlrun_selftest"]),
     )
 
 

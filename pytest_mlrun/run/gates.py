@@ -126,6 +126,11 @@ def _judge_against(recording: Recording, gate: NoRegression) -> Verdict:
 
     trainings = _trainings(recording, gate)
     baseline = recording.baseline(gate.against)
+    if gate.must_detect is not None:
+        from pytest_mlrun.recorder.recorded_gates import MUST_DETECT
+
+        # The verdict keeps what was found, not what was asked: the gate's self-test plants this drop.
+        recording.write_context({f"{MUST_DETECT}{gate.metric}": float(gate.must_detect)})
     goal = Goals(recording.plan.project).get(gate.metric) or default_goal(gate.metric)
     if goal is None:
         raise MetricError(
