@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
 from pytest_mlrun.errors import MetricError
 from pytest_mlrun.records.project import Goal
 from pytest_mlrun.records.verdict import Decision, Verdict
 from pytest_mlrun.rules.arguments import expect_text, show
 from pytest_mlrun.rules.gate_policy import GatePolicy, Require, check_require
-from pytest_mlrun.rules.scored_rows import ScoredRows, align, changed_rows, influence_of, same_predictions
+from pytest_mlrun.rules.scored_rows import ScoredRows, align, changed_rows, influence_of, ruled_out, same_predictions
 from pytest_mlrun.rules.statistics.decision import ALPHA, MIN_EFF, Finding, decide
 from pytest_mlrun.rules.statistics.sample import Influence, Sample, difference, oriented, summarise
 
@@ -117,7 +117,8 @@ def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy) 
         method = _method_of(new[0], sample, groups)
     lone = gate.claim == "procedure" and len(new) == 1
     proven = _proven(gate, new, base, groups)
-    return _conclude(gate, both, policy, _Evidence(sample, method, refusal, proven, require, lone))
+    unseen = _unseen(new, base)
+    return _conclude(gate, both, policy, _Evidence(sample, method, refusal, proven, require, lone, unseen))
 
 
 # -- the test ----------------------------------------------------------------------------------------------------------
@@ -133,6 +134,7 @@ class _Evidence:
     proven: str
     require: Require
     lone: bool = False
+    unseen: Mapping[Decision, str] = field(default_factory=dict)
 
 
 def _over_rows(new: ScoredRows, base: ScoredRows, goal: Goal, groups: Array | None) -> Sample:
@@ -177,6 +179,20 @@ def _proven(gate: NoRegression, new: Sequence[ScoredRows], base: Sequence[Scored
     return f"{changed[0]} rows differ, at worst a drop of {worst:.3g}" if worst < gate.margin else ""
 
 
+def _unseen(new: Sequence[ScoredRows], base: Sequence[ScoredRows]) -> dict[Decision, str]:
+    """Return which decision the rows cannot carry, and why: a loss that they may not have shown yet would undo it."""
+    pairs = [ruled_out(base[place % len(base)], each) for place, each in enumerate(new)]
+    found: dict[Decision, str] = {}
+    for place, (decision, side) in enumerate((("PASS", "the new model"), ("FAIL", "the baseline"))):
+        count = max(pair[place] for pair in pairs)
+        if count:
+            said = (
+                f"{side} calls a class impossible in {count:,} rows, and what one error there costs may not be seen yet"
+            )
+            found[cast("Decision", decision)] = f"{said}: clip the probabilities, or gate on brier"
+    return found
+
+
 def _conclude(gate: NoRegression, both: Compared, policy: GatePolicy, evidence: _Evidence) -> Verdict:
     sample, m = evidence.sample, max(policy.m, 1)
     mde = _detectable(evidence, gate.margin, m)
@@ -218,6 +234,8 @@ def _find(gate: NoRegression, evidence: _Evidence, m: int) -> Finding:
         return replace(found, decision="PASS" if sample.estimate >= -gate.margin else "FAIL", reason="")
     if found.decision == "INCONCLUSIVE" and evidence.proven:
         return replace(found, decision="PASS", reason=evidence.proven)
+    if found.decision in evidence.unseen:
+        return replace(found, decision="INCONCLUSIVE", reason=evidence.unseen[found.decision])
     if found.decision == "FAIL" and evidence.lone:
         # The spread of the new seeds is then only assumed to be that of the stored ones.
         return replace(found, decision="INCONCLUSIVE", reason="one new seed cannot fail a procedure: train a second")
