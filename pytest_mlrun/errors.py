@@ -155,6 +155,10 @@ class InconclusiveGateWarning(UserWarning):
     """The data of a gate prove neither that it holds nor that it is broken."""
 
 
+class NarrowMarginWarning(UserWarning):
+    """The margin of a gate is smaller than what training the same model again moves the metric by."""
+
+
 class GateFailure(MlrunError, AssertionError):  # noqa: N818 - it is the outcome of an assertion, named by the design
     """One or more gates of a run failed."""
 

@@ -13,6 +13,7 @@ from pytest_mlrun.records.verdict import Decision, Verdict
 from pytest_mlrun.rules.arguments import expect_text, show
 from pytest_mlrun.rules.gate_policy import GatePolicy, Require, check_require
 from pytest_mlrun.rules.scored_rows import ScoredRows, align, changed_rows, influence_of, ruled_out, same_predictions
+from pytest_mlrun.rules.seed_noise import balance, narrow_margin, retraining_sd
 from pytest_mlrun.rules.statistics.decision import ALPHA, MIN_EFF, Finding, decide
 from pytest_mlrun.rules.statistics.sample import Influence, Sample, difference, oriented, summarise
 
@@ -83,6 +84,7 @@ class Compared:
         base_value: The metric of the baseline.
         baseline_id: Run id of the baseline.
         baseline_digest: Digest of its record.
+        seeds: The metric of trainings of the baseline that differ by their seeds, if any are stored.
     """
 
     name: str
@@ -93,6 +95,7 @@ class Compared:
     base_value: float
     baseline_id: str
     baseline_digest: str
+    seeds: Sequence[float] = ()
 
 
 def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy) -> Verdict:
@@ -103,22 +106,25 @@ def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy) 
     """
     require = policy.require(gate.require, default="evidence")
     if not both.new or not both.base:
-        return _judge_bare(gate, both, require)
+        return _judge_bare(gate, both, require, policy.drop_to_detect(gate.metric))
     names = f"{gate.metric} against {both.name}"
     base = [align(each, both.new[0], names=names) for each in both.base]
     new = [both.new[0], *(align(each, both.new[0], names=names) for each in both.new[1:])]
     groups = _groups_of(gate, new[0])
+    weights = ""
     if gate.claim == "procedure":
-        sample, method, refusal = _over_seeds(new, base, both.goal, groups)
+        sample, method, refusal, weights = _over_seeds(new, base, both.goal, groups)
     elif same_predictions(base[0], new[0]):
         sample, method, refusal = Sample(0.0, 0.0, 0.0, 0.0, len(new[0])), "identical predictions", ""
     else:
         sample, refusal = _over_rows(new[0], base[0], both.goal, groups), ""
         method = _method_of(new[0], sample, groups)
+        weights = _balance_of(sample, both.seeds)
     lone = gate.claim == "procedure" and len(new) == 1
     proven = _proven(gate, new, base, groups)
-    unseen = _unseen(new, base)
-    return _conclude(gate, both, policy, _Evidence(sample, method, refusal, proven, require, lone, unseen))
+    noise = tuple(part for part in (narrow_margin(gate.margin, both.seeds), weights) if part)
+    evidence = _Evidence(sample, method, refusal, proven, require, lone, _unseen(new, base), noise)
+    return _conclude(gate, both, policy, evidence)
 
 
 # -- the test ----------------------------------------------------------------------------------------------------------
@@ -135,6 +141,7 @@ class _Evidence:
     require: Require
     lone: bool = False
     unseen: Mapping[Decision, str] = field(default_factory=dict)
+    noise: tuple[str, ...] = ()
 
 
 def _over_rows(new: ScoredRows, base: ScoredRows, goal: Goal, groups: Array | None) -> Sample:
@@ -143,18 +150,27 @@ def _over_rows(new: ScoredRows, base: ScoredRows, goal: Goal, groups: Array | No
 
 def _over_seeds(
     new: Sequence[ScoredRows], base: Sequence[ScoredRows], goal: Goal, groups: Array | None
-) -> tuple[Sample, str, str]:
-    from pytest_mlrun.rules.statistics.seeds import two_way
+) -> tuple[Sample, str, str, str]:
+    import numpy as np
+
+    from pytest_mlrun.rules.statistics.seeds import seed_parts, two_way
 
     enough = len(base) >= STORED_SEEDS or (len(base) >= MIN_SEEDS and len(new) >= MIN_SEEDS)
     method = f"{len(new)} new against {len(base)} stored seeds, rows and seeds"
     if not enough:
         estimate = _mean(new, goal, groups) - _mean(base, goal, groups)
         refusal = f"{MIN_SEEDS} seeds on each side are needed, or {STORED_SEEDS} stored ones"
-        return Sample(estimate, math.inf, 0.0, 0.0, len(new[0])), method, refusal
+        return Sample(estimate, math.inf, 0.0, 0.0, len(new[0])), method, refusal, ""
     arms = [[_influence(each, goal, groups) for each in arm] for arm in (new, base)]
     sample = two_way(arms[0], arms[1], groups=groups)
-    return sample, method, ""
+    values = [np.array([each.value for each in arm]) for arm in arms]
+    by_seeds = sum(variance for variance, _ in seed_parts(values[0], values[1]))
+    return sample, method, "", balance(sample.n, sample.se**2 - by_seeds, by_seeds)
+
+
+def _balance_of(sample: Sample, stored: Sequence[float]) -> str:
+    sd = retraining_sd(stored)
+    return "" if sd is None else balance(sample.n, sample.se**2, sd**2)
 
 
 def _mean(arm: Sequence[ScoredRows], goal: Goal, groups: Array | None) -> float:
@@ -220,7 +236,7 @@ def _conclude(gate: NoRegression, both: Compared, policy: GatePolicy, evidence: 
         return replace(verdict, reason=_blind(wanted, mde, sample))
     found = _find(gate, evidence, m)
     low, high, p = (None, None, None) if evidence.refusal else (found.low, found.high, found.p)
-    told = _told(both, found, sample, gate)
+    told = "; ".join([_told(both, found, sample, gate), *evidence.noise])
     return replace(verdict, decision=found.decision, estimate=sample.estimate, low=low, high=high, p=p, reason=told)
 
 
@@ -250,19 +266,23 @@ def _detectable(evidence: _Evidence, margin: float, m: int) -> float:
     return detectable(evidence.sample, margin=margin, alpha=ALPHA / m) if evidence.sample.se else -math.inf
 
 
-def _judge_bare(gate: NoRegression, both: Compared, require: Require) -> Verdict:
+def _judge_bare(gate: NoRegression, both: Compared, require: Require, wanted: float | None) -> Verdict:
     """Compare two numbers, of which nobody can say how far chance moves them."""
     sign = 1 if both.goal == "max" else -1
     estimate = sign * (both.new_value - both.base_value)
     by_value: Decision = "PASS" if estimate >= -gate.margin else "FAIL"
     decided = require == "value" or math.isnan(estimate)
     told = f"{_sides(both)}; no rows are kept of {'this run' if not both.new else both.name}"
+    wanted = gate.must_detect if gate.must_detect is not None else wanted
+    blind = wanted is not None and require != "value"
+    if wanted is not None and blind:
+        told = f"underpowered: it must detect a drop of {wanted:g}, and no rows are kept that could show one"
     return Verdict(
         gate=KIND,
         metric=gate.metric,
-        decision=by_value if decided else "INCONCLUSIVE",
+        decision="FAIL" if blind else by_value if decided else "INCONCLUSIVE",
         claim=f"this {gate.claim}",
-        estimate=estimate,
+        estimate=None if blind else estimate,
         margin=float(gate.margin),
         require=require,
         primary=gate.primary,

@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pytest_mlrun.errors import InconclusiveGateWarning, MetricError
+from pytest_mlrun.errors import InconclusiveGateWarning, MetricError, NarrowMarginWarning
 
 if TYPE_CHECKING:
     from pytest_mlrun.recorder.baselines import Baseline
@@ -48,7 +48,7 @@ def settle(verdicts: Sequence[Verdict]) -> None:
 
     for verdict in verdicts:
         if verdict.decision == "INCONCLUSIVE" and not is_broken(verdict):
-            _warn("\n".join(verdict_lines(verdict)))
+            _warn("\n".join(verdict_lines(verdict)), InconclusiveGateWarning)
     if any(is_broken(verdict) for verdict in verdicts):
         raise failure(verdicts)
 
@@ -123,6 +123,7 @@ def _judge_against(recording: Recording, gate: NoRegression) -> Verdict:
     from pytest_mlrun.records.project import Goals
     from pytest_mlrun.rules.goals import default_goal
     from pytest_mlrun.rules.no_regression import Compared, judge_no_regression
+    from pytest_mlrun.rules.seed_noise import narrow_margin
 
     trainings = _trainings(recording, gate)
     baseline = recording.baseline(gate.against)
@@ -149,7 +150,11 @@ def _judge_against(recording: Recording, gate: NoRegression) -> Verdict:
         base_value=base_value,
         baseline_id=baseline.record.run_id,
         baseline_digest=baseline.record.digest,
+        seeds=baseline.seeds_of(gate.metric) if gate.claim == "model" else (),
     )
+    narrow = narrow_margin(gate.margin, both.seeds)
+    if narrow:
+        _warn(f"{gate.metric}: {narrow}", NarrowMarginWarning)
     return judge_no_regression(gate, both, recording.plan.policy)
 
 
@@ -193,11 +198,11 @@ def _all_rows(rows: Sequence[ScoredRows | None]) -> list[ScoredRows]:
 # -- warnings ----------------------------------------------------------------------------------------------------------
 
 
-def _warn(text: str) -> None:
+def _warn(text: str, kind: type[Warning]) -> None:
     """Warn at the line of the test: ours would say nothing."""
     __tracebackhide__ = True
     frame: Any = sys._getframe()  # noqa: SLF001 - what warnings itself walks
     package = str(Path(__file__).parents[1])
     while frame.f_back is not None and frame.f_code.co_filename.startswith(package):
         frame = frame.f_back
-    warnings.warn_explicit(text, InconclusiveGateWarning, frame.f_code.co_filename, frame.f_lineno)
+    warnings.warn_explicit(text, kind, frame.f_code.co_filename, frame.f_lineno)
