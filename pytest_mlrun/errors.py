@@ -163,6 +163,10 @@ class LedgerWarning(UserWarning):
     """The ledger of looks at held-out rows was edited, or cut short by a crash."""
 
 
+class NarrowMarginWarning(UserWarning):
+    """The margin of a gate is smaller than what training the same model again moves the metric by."""
+
+
 class GateFailure(MlrunError, AssertionError):  # noqa: N818 - it is the outcome of an assertion, named by the design
     """One or more gates of a run failed."""
 

@@ -85,6 +85,7 @@ OPTIONS = (
         "detect|off",
         "Whether randomness without a seed is looked for, where the marker does not say.",
     ),
+    Option("mlrun_selftest", "flag", False, None, "Test the gates recorded last instead of training: can they fail?"),
     Option("mlrun_junit", "flag", False, None, "Add each run's id, params and metrics to its JUnit test case."),
 )
 _WANTED: Mapping[str, str] = {"flag": "true or false", "text": "text", "integer": "a whole number"}
@@ -103,6 +104,7 @@ class Settings(NamedTuple):
         gates: Number of primary gates, if it was said.
         update_baselines: Whether runs become the baselines of their gates.
         entropy: Whether draws without a seed are looked for.
+        selftest: Whether recorded gates are tested, and nothing is trained.
         branch_seed: Seed, and where it comes from, of all runs of a session that branches or replays.
     """
 
@@ -121,6 +123,7 @@ class Settings(NamedTuple):
     gates: int | None
     update_baselines: bool
     entropy: Literal["detect", "off"] = "detect"
+    selftest: bool = False
     branch_seed: tuple[int, str] | None = None
 
 
@@ -172,6 +175,7 @@ def read_settings(config: pytest.Config, environ: Mapping[str, str] = os.environ
         gates=_read_gates(values["mlrun_gates"]),
         update_baselines=bool(values["mlrun_update_baselines"]),
         entropy=_read_entropy(values["mlrun_entropy"]),
+        selftest=bool(values["mlrun_selftest"]),
     )
 
 

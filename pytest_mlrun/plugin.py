@@ -54,6 +54,11 @@ def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", MARKER)
     config.addinivalue_line("markers", SELECT_MARKER)
     config.stash[SETTINGS] = settings = read_settings(config)
+    if settings.selftest:
+        from pytest_mlrun.session import self_test
+
+        self_test.register(config)
+        return
     if settings.from_run is not None:
         from pytest_mlrun.session.branching import begin_branch
 

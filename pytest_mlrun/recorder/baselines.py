@@ -81,6 +81,13 @@ class Baseline:
         """
         return rows_of(self._owner(metric), metric, self.reader)
 
+    def seeds_of(self, metric: str) -> list[float]:
+        """Return a metric of the trainings that the baseline repeated under several seeds, or was one of."""
+        families = {self.record.run_id, self.record.parent_id}
+        runs = self.reader.runs(experiment=self.record.experiment, session_id=self.record.session_id)
+        same = [run for run in runs if run.parent_id in families and run.parent_id and "replicate" in run.params]
+        return [run.metrics[metric] for run in same if run.status == "finished" and metric in run.metrics]
+
     def replicates(self) -> list[RunRecord]:
         """Return the finished trainings that the run repeated, under several seeds or on folds.
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Literal, cast, get_args
 
 from pytest_mlrun.errors import MetricError
 from pytest_mlrun.records.project import Goal
@@ -14,7 +14,8 @@ from pytest_mlrun.rules.arguments import expect_text, show
 from pytest_mlrun.rules.gate_policy import GatePolicy, Require, check_require
 from pytest_mlrun.rules.over_folds import NEW_DATA, FoldSizes, over_folds
 from pytest_mlrun.rules.over_seeds import ON_THESE_ROWS, OverSeeds, over_seeds_alone, over_seeds_and_rows
-from pytest_mlrun.rules.scored_rows import ScoredRows, align, changed_rows, influence_of, same_predictions
+from pytest_mlrun.rules.scored_rows import ScoredRows, align, changed_rows, influence_of, ruled_out, same_predictions
+from pytest_mlrun.rules.seed_noise import balance, narrow_margin, retraining_sd
 from pytest_mlrun.rules.statistics.decision import ALPHA, MIN_EFF, Finding, decide
 from pytest_mlrun.rules.statistics.sample import Influence, Sample, difference, oriented, summarise
 from pytest_mlrun.rules.statistics.seeds import Variance
@@ -25,8 +26,6 @@ if TYPE_CHECKING:
 
 Claim = Literal["model", "procedure", "data"]
 KIND = "no-regression"
-_MOST = 0.8
-"""Part of the spread from which its one source is worth more than the other."""
 _WRITE = 'mlrun.assert_no_regression("val_log_loss", against="RUN", margin=0.01)'
 
 
@@ -103,6 +102,7 @@ class Compared:
         new_scores: The metric of each training of this run, where several are meant.
         base_scores: Likewise, of the baseline.
         folds: How large the folds are, where the trainings are those of a cross-validation.
+        seeds: The metric of trainings of the baseline that differ by their seeds, if any are stored.
     """
 
     name: str
@@ -116,6 +116,7 @@ class Compared:
     new_scores: Sequence[float] = ()
     base_scores: Sequence[float] = ()
     folds: FoldSizes | None = None
+    seeds: Sequence[float] = ()
 
 
 def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy, looks: Looks | None = None) -> Verdict:
@@ -134,7 +135,7 @@ def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy, 
     looks = looks and looks.shared(policy.looks, m=max(policy.m, 1))
     if not both.new or not both.base:
         if not _have_scores(both) or require == "value":
-            return _judge_bare(gate, both, require)
+            return _judge_bare(gate, both, require, policy.drop_to_detect(gate.metric))
         sign = 1 if both.goal == "max" else -1
         new_scores, base_scores = ([sign * one for one in side] for side in (both.new_scores, both.base_scores))
         if both.folds is not None:
@@ -149,16 +150,23 @@ def judge_no_regression(gate: NoRegression, both: Compared, policy: GatePolicy, 
     base = [align(each, both.new[0], names=names) for each in both.base]
     new = [both.new[0], *(align(each, both.new[0], names=names) for each in both.new[1:])]
     groups = _groups_of(gate, new[0])
+    weights = ""
     if gate.claim == "procedure":
         sample, method, refusal = _over_seeds(gate, new, base, both.goal, groups)
+        weights = _balance_of_seeds(sample)
     elif same_predictions(base[0], new[0]):
         sample, method, refusal = Sample(0.0, 0.0, 0.0, 0.0, len(new[0])), "identical predictions", ""
     else:
         sample, refusal = _over_rows(new[0], base[0], both.goal, groups), ""
         method = _method_of(new[0], sample, groups)
+        weights = _balance_of(sample, both.seeds)
     lone = gate.claim == "procedure" and len(new) == 1
     proven = _proven(gate, new, base, groups, alpha=policy.share(ALPHA))
-    evidence = _Evidence(sample, method, refusal, proven, require, lone, looks, gate.speaks_of, MIN_EFF[require])
+    noise = tuple(part for part in (narrow_margin(gate.margin, both.seeds), weights) if part)
+    least = MIN_EFF[require]
+    evidence = _Evidence(
+        sample, method, refusal, proven, require, lone, looks, gate.speaks_of, least, _unseen(new, base), noise
+    )
     return _conclude(gate, both, policy, evidence)
 
 
@@ -178,6 +186,8 @@ class _Evidence:
     looks: Looks | None
     claim: str
     min_eff: float
+    unseen: Mapping[Decision, str] = field(default_factory=dict)
+    noise: tuple[str, ...] = ()
 
     @property
     def how(self) -> str:
@@ -199,6 +209,16 @@ def _over_seeds(
 ) -> OverSeeds:
     arms = [[_influence(each, goal, groups) for each in arm] for arm in (new, base)]
     return over_seeds_and_rows(*arms, groups=groups, variance=gate.variance)
+
+
+def _balance_of(sample: Sample, stored: Sequence[float]) -> str:
+    sd = retraining_sd(stored)
+    return "" if sd is None else balance(sample.n, sample.se**2, sd**2)
+
+
+def _balance_of_seeds(sample: Sample) -> str:
+    share = sample.row_share
+    return "" if share is None else balance(sample.n, sample.se**2 * share, sample.se**2 * (1 - share))
 
 
 def _have_scores(both: Compared) -> bool:
@@ -224,6 +244,20 @@ def _proven(
         return ""
     worst = worst_loss(changed[0], len(new[0]), cap=changed[1], alpha=alpha)
     return f"{changed[0]} rows differ, at worst a drop of {worst:.3g}" if worst < gate.margin else ""
+
+
+def _unseen(new: Sequence[ScoredRows], base: Sequence[ScoredRows]) -> dict[Decision, str]:
+    """Return which decision the rows cannot carry, and why: a loss that they may not have shown yet would undo it."""
+    pairs = [ruled_out(base[place % len(base)], each) for place, each in enumerate(new)]
+    found: dict[Decision, str] = {}
+    for place, (decision, side) in enumerate((("PASS", "the new model"), ("FAIL", "the baseline"))):
+        count = max(pair[place] for pair in pairs)
+        if count:
+            said = (
+                f"{side} calls a class impossible in {count:,} rows, and what one error there costs may not be seen yet"
+            )
+            found[cast("Decision", decision)] = f"{said}: clip the probabilities, or gate on brier"
+    return found
 
 
 def _conclude(gate: NoRegression, both: Compared, policy: GatePolicy, evidence: _Evidence) -> Verdict:
@@ -254,7 +288,7 @@ def _conclude(gate: NoRegression, both: Compared, policy: GatePolicy, evidence: 
         return replace(verdict, reason=_blind(wanted, mde, sample))
     found = _find(gate, evidence, level, fail_level, m)
     low, high, p = (None, None, None) if evidence.refusal else (found.low, found.high, found.p)
-    told = _told(both, found, sample, gate)
+    told = "; ".join([_told(both, found, sample, gate), *evidence.noise])
     return replace(verdict, decision=found.decision, estimate=sample.estimate, low=low, high=high, p=p, reason=told)
 
 
@@ -268,6 +302,8 @@ def _find(gate: NoRegression, evidence: _Evidence, level: float, fail_level: flo
         return replace(found, decision="PASS" if sample.estimate >= -gate.margin else "FAIL", reason="")
     if found.decision == "INCONCLUSIVE" and evidence.proven:
         return replace(found, decision="PASS", reason=evidence.proven)
+    if found.decision in evidence.unseen:
+        return replace(found, decision="INCONCLUSIVE", reason=evidence.unseen[found.decision])
     if found.decision == "FAIL" and evidence.lone:
         # The spread of the new seeds is then only assumed to be that of the stored ones.
         return replace(found, decision="INCONCLUSIVE", reason="one new seed cannot fail a procedure: train a second")
@@ -282,19 +318,23 @@ def _detectable(evidence: _Evidence, margin: float, fail_level: float) -> float:
     return detectable(evidence.sample, margin=margin, alpha=fail_level) if evidence.sample.se else -math.inf
 
 
-def _judge_bare(gate: NoRegression, both: Compared, require: Require) -> Verdict:
+def _judge_bare(gate: NoRegression, both: Compared, require: Require, wanted: float | None) -> Verdict:
     """Compare two numbers, of which nobody can say how far chance moves them."""
     sign = 1 if both.goal == "max" else -1
     estimate = sign * (both.new_value - both.base_value)
     by_value: Decision = "PASS" if estimate >= -gate.margin else "FAIL"
     decided = require == "value" or math.isnan(estimate)
     told = f"{_sides(both)}; no rows are kept of {'this run' if not both.new else both.name}"
+    wanted = gate.must_detect if gate.must_detect is not None else wanted
+    blind = wanted is not None and require != "value"
+    if wanted is not None and blind:
+        told = f"underpowered: it must detect a drop of {wanted:g}, and no rows are kept that could show one"
     return Verdict(
         gate=KIND,
         metric=gate.metric,
-        decision=by_value if decided else "INCONCLUSIVE",
+        decision="FAIL" if blind else by_value if decided else "INCONCLUSIVE",
         claim=gate.speaks_of,
-        estimate=estimate,
+        estimate=None if blind else estimate,
         margin=float(gate.margin),
         require=require,
         primary=gate.primary,
@@ -321,16 +361,7 @@ def _told(both: Compared, found: Finding, sample: Sample, gate: NoRegression) ->
         needed = rows_needed(sample, distance=gate.margin)
         if needed is not None and needed > sample.n and gate.claim == "model":
             parts.append(f"about {needed:,} rows (here {sample.n:,}) would prove an equal model equal 4 times in 5")
-        if sample.row_share is not None:
-            parts.append(_what_helps(sample.row_share))
     return "; ".join(parts)
-
-
-def _what_helps(row_share: float) -> str:
-    shares = f"of the spread rows make {row_share:.0%}, seeds {1 - row_share:.0%}"
-    if max(row_share, 1 - row_share) < _MOST:
-        return shares
-    return f"{shares}: more {'rows' if row_share >= _MOST else 'seeds'} would help"
 
 
 def _blind(wanted: float, mde: float, sample: Sample) -> str:

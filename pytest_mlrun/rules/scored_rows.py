@@ -152,7 +152,7 @@ def influence_of(rows: ScoredRows, *, groups: Array | None = None, closed: bool 
         found = classifier_influence(metric, read)
     if found is not None or closed:
         return found
-    return jackknife(lambda chosen: _compute(rows.take(chosen)), len(rows), groups=groups)
+    return jackknife(lambda chosen: value_of(rows.take(chosen)), len(rows), groups=groups)
 
 
 def changed_rows(base: ScoredRows, new: ScoredRows) -> tuple[int, float] | None:
@@ -174,7 +174,28 @@ def changed_rows(base: ScoredRows, new: ScoredRows) -> tuple[int, float] | None:
     return int((np.abs(first - second) > _SAME).sum()), cap
 
 
-def _compute(rows: ScoredRows) -> float:
+def ruled_out(base: ScoredRows, new: ScoredRows) -> tuple[int, int]:
+    """Return on how many rows only the new model, and only the baseline, calls a class impossible; 0 but for log-loss.
+
+    One such row that turns out wrong costs more than thousands of others, and a sample may hold none.
+    """
+    import numpy as np
+
+    if parse_metric(new.metric).base != "log_loss":
+        return 0, 0
+    read = [
+        read_classification(rows.truth, rows.out, threshold=rows.threshold, labels=rows.labels) for rows in (base, new)
+    ]
+    before, after = (np.asarray(each.probabilities) == 0 for each in read)
+    return int((after & ~before).any(axis=1).sum()), int((before & ~after).any(axis=1).sum())
+
+
+def value_of(rows: ScoredRows) -> float:
+    """Return the metric of the rows.
+
+    Raises:
+        MetricError: If it is undefined on these rows.
+    """
     from pytest_mlrun.rules.metrics import compute_metrics
 
     return next(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from pytest_mlrun.errors import MetricError
+from pytest_mlrun.errors import MetricError, NarrowMarginWarning
 from pytest_mlrun.run.held_out import policy_of
 
 if TYPE_CHECKING:
@@ -191,7 +191,14 @@ def _judge(
     recording: Recording, gate: NoRegression, trainings: Sequence[Recording], base: Stored, looks: Looks | None
 ) -> Verdict:
     from pytest_mlrun.rules.no_regression import Compared, judge_no_regression
+    from pytest_mlrun.rules.seed_noise import narrow_margin
+    from pytest_mlrun.run.warning import warn_at_test
 
+    if gate.must_detect is not None:
+        from pytest_mlrun.recorder.recorded_gates import MUST_DETECT
+
+        # The verdict keeps what was found, not what was asked: the gate's self-test plants this drop.
+        recording.write_context({f"{MUST_DETECT}{gate.metric}": float(gate.must_detect)})
     scores, several = [one.values[gate.metric] for one in trainings], gate.claim == "procedure"
     both = Compared(
         name=base.name,
@@ -204,7 +211,11 @@ def _judge(
         baseline_digest=base.baseline.record.digest,
         new_scores=scores if several else (),
         base_scores=base.scores if several else (),
+        seeds=() if several else base.baseline.seeds_of(gate.metric),
     )
+    narrow = narrow_margin(gate.margin, both.seeds)
+    if narrow:
+        warn_at_test(f"{gate.metric}: {narrow}", NarrowMarginWarning)
     return judge_no_regression(gate, both, policy_of(recording, gate), looks)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING
 
@@ -355,9 +356,93 @@ def test_a_procedure_is_compared_over_the_seeds_of_both(pytester: pytest.Pyteste
     result = pytester.runpytest("--mlrun")
 
     result.assert_outcomes(passed=1, failed=1)
-    result.stdout.fnmatch_lines(["E*3 new against 10 stored seeds, rows and seeds, n=2,000 (*"])
+    result.stdout.fnmatch_lines(
+        ["E*3 new against 10 stored seeds, rows and seeds, n=2,000 (*; rows and seeds weigh alike at n[*]=*: add rows"]
+    )
     verdict = next(found for found in stored_runs() if found.gates).gates[0]
     assert (verdict.decision, verdict.claim) == ("FAIL", "this procedure")
+
+
+RETRAINED = """
+from model import evaluate
+
+def test_base(mlrun):
+    for run in mlrun.seeds(4): evaluate(run, 0.4, seed=run.seed)
+    evaluate(mlrun, 0.4)
+
+def test_wide(mlrun):
+    evaluate(mlrun, 0.4, seed=7)
+    mlrun.assert_no_regression("val_log_loss", against="test_base", margin=0.1)
+
+def test_narrow(mlrun):
+    evaluate(mlrun, 0.4, seed=7)
+    mlrun.assert_no_regression("val_log_loss", against="test_base", margin=0.0001)
+"""
+
+
+def test_a_margin_that_another_seed_alone_exceeds_warns_in_the_users_line(
+    pytester: pytest.Pytester, stored_runs: Runs
+) -> None:
+    pytester.makepyfile(test_it=RETRAINED)
+
+    result = pytester.runpytest("--mlrun", "-W", "ignore::pytest_mlrun.InconclusiveGateWarning")
+
+    result.assert_outcomes(passed=3, warnings=1)
+    told = "the margin 0.0001 is less than 0.0*, which another seed alone moves it by (4 stored seeds): widen it, or *"
+    result.stdout.fnmatch_lines([f"*test_it.py:13: NarrowMarginWarning: val_log_loss: {told}"])
+    wide, narrow = (found.gates[0].reason for found in stored_runs() if found.gates)
+    assert "another seed" in narrow
+    assert "another seed" not in wide
+    assert "; rows and seeds weigh alike at n*=" in wide
+
+
+def test_a_drop_that_must_be_seen_fails_where_no_rows_could_show_it(pytester: pytest.Pytester) -> None:
+    gate = AGAINST.replace("0.01", "0.01, must_detect=0.05")
+
+    result = run(pytester, body(f'mlrun.log_metric("val_log_loss", 0.2); {gate}'))
+
+    result.assert_outcomes(passed=1, failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "E*val_log_loss: underpowered: it must detect a drop of 0.05, and no rows are kept that could show one",
+            "E*next:  evaluate more rows, or ask for less: must_detect, where it is written",
+        ]
+    )
+
+
+@pytest.mark.slow
+def test_one_tree_more_is_released_and_so_is_the_same_model_and_without_the_baseline_it_is_red(
+    pytester: pytest.Pytester,
+) -> None:
+    pytester.makepyfile(
+        """
+        import pytest
+        from sklearn.datasets import make_classification
+        from sklearn.ensemble import RandomForestClassifier
+
+        def train(run, trees):
+            rows, truth = make_classification(2500, n_informative=6, flip_y=0.05, random_state=1)
+            model = RandomForestClassifier(trees, random_state=run.seed).fit(rows[:500], truth[:500])
+            scores = model.predict_proba(rows[500:])[:, 1]
+            run.evaluate("test", truth[500:], scores, metrics=["brier", "accuracy", "roc_auc"])
+
+        def test_base(mlrun):
+            train(mlrun, 200)
+
+        @pytest.mark.parametrize(("trees", "margin"), [(201, 0.01), (200, 0)])
+        def test_new(mlrun, trees, margin):
+            train(mlrun, trees)
+            for metric in ("test_brier", "test_accuracy", "test_roc_auc"):
+                mlrun.assert_no_regression(metric, against="test_base", margin=margin)
+        """
+    )
+
+    pytester.runpytest("--mlrun", "--mlrun-release").assert_outcomes(passed=3)
+
+    shutil.rmtree(pytester.path / ".pytest_mlrun")
+    alone = pytester.runpytest("--mlrun", "--mlrun-release", "-k", "test_new")
+    alone.assert_outcomes(failed=2, deselected=1)
+    alone.stdout.fnmatch_lines(["E*no baseline: no run answers to 'test_base'"])
 
 
 # -- models and committed files ----------------------------------------------------------------------------------------

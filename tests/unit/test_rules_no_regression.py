@@ -296,15 +296,15 @@ def test_a_procedure_is_judged_over_its_seeds() -> None:
     assert alike.decision == "PASS"
 
 
-def test_an_open_question_about_a_procedure_says_whether_rows_or_seeds_would_help() -> None:
+def test_a_verdict_about_a_procedure_says_whether_rows_or_seeds_are_scarce() -> None:
     both = [seeds("log_loss", 10, first=at, noise=0.2) for at in (0, 50)]
     unsteady = [[scored("log_loss", at + seed, noise=0.1 + 0.8 * (seed % 2)) for seed in range(10)] for at in (0, 50)]
 
     mixed, steps = (over_seeds(new, base, margin=0.0) for new, base in (both, unsteady))
 
     assert {mixed.decision, steps.decision} == {"INCONCLUSIVE"}
-    assert re.search(r"; of the spread rows make 5\d%, seeds 4\d%$", mixed.reason)
-    assert re.search(r"; of the spread rows make 2%, seeds 98%: more seeds would help$", steps.reason)
+    assert re.search(r"; rows and seeds weigh alike at n\*=[\d,]+: add rows$", mixed.reason)
+    assert re.search(r"; rows and seeds weigh alike at n\*=\d+: add seeds$", steps.reason)
 
 
 def test_one_new_seed_never_fails_a_procedure() -> None:
@@ -377,3 +377,24 @@ def test_a_verdict_is_two_lines_that_say_what_was_compared_and_how() -> None:
 def test_a_gate_that_cannot_be_meant_is_refused_where_it_is_written(settings: dict[str, object], match: str) -> None:
     with pytest.raises(MetricError, match=match):
         NoRegression(**{"metric": "val_auc", "against": "base", **settings})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("side", "decision"), [("new", "PASS"), ("base", "FAIL")])
+def test_log_loss_decides_nothing_against_rows_that_one_model_alone_calls_impossible(side: str, decision: str) -> None:
+    better, worse = scored("log_loss"), scored("log_loss", noise=1.0)
+    new, base = (better, worse) if decision == "PASS" else (worse, better)
+    bold = new if side == "new" else base
+    # Right in that row, so that these rows show nothing of what an error would cost.
+    certain = replace(bold, out=np.where(np.arange(N) == 7, bold.truth, bold.out))
+    shown = {"new": new, "base": base, side: certain}
+    gate, policy = NoRegression("val_log_loss", "base", 0.01), GatePolicy()
+
+    def judge(new: ScoredRows, base: ScoredRows) -> Verdict:
+        return judge_no_regression(gate, Compared("base", "min", [new], [base], 0.4, 0.4, "id", "digest"), policy)
+
+    assert judge(new, base).decision == decision
+    found = judge(shown["new"], shown["base"])
+    assert found.decision == "INCONCLUSIVE"
+    assert "calls a class impossible in 1 rows" in found.reason
+    both = [replace(each, out=np.where(np.arange(N) == 7, each.truth, each.out)) for each in (new, base)]
+    assert judge(both[0], both[1]).decision == decision

@@ -88,14 +88,17 @@ def two_way(
     if variance == "exact":
         interaction = sum(_interaction(psi) for psi in (new_psi, base_psi) if len(psi) > 1)
         row_variance = max(row_variance - interaction, 0.0)
-    if len(base) >= POOLED_FROM:
-        pooled = _pooled(new_values, base_values)
-        seeds = [(pooled * (1 / len(new) + 1 / len(base)), len(new) + len(base) - 2.0)]
-    else:
-        seeds = [(_variance(arm) / len(arm), len(arm) - 1.0) for arm in (new_values, base_values)]
+    seeds = seed_parts(new_values, base_values)
     total, freedom = satterthwaite([(row_variance, max(rows.n_eff - 1, 1.0)), *seeds])
     share = row_variance / total if total else None
     return Sample(mean.value, math.sqrt(total), 0.0, rows.n_eff, rows.n, df=freedom, row_share=share)
+
+
+def seed_parts(new: Array, base: Array) -> list[tuple[float, float]]:
+    """Return the variances that the seeds leave in the difference of the means, each with its degrees of freedom."""
+    if len(base) >= POOLED_FROM:
+        return [(_pooled(new, base) * (1 / len(new) + 1 / len(base)), len(new) + len(base) - 2.0)]
+    return [(_variance(arm) / len(arm), len(arm) - 1.0) for arm in (new, base)]
 
 
 def satterthwaite(parts: list[tuple[float, float]]) -> tuple[float, float]:
