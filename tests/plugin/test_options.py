@@ -6,8 +6,8 @@ import pytest
 
 from pytest_mlrun.options import OPTIONS, Option
 
-# The run that it names must be there: tests/plugin/test_branch.py.
-SETTABLE = [option for option in OPTIONS if option.key != "mlrun_from"]
+# The run that one names must be there, and under the other no test of ours runs: test_branch.py, test_self_test.py.
+SETTABLE = [option for option in OPTIONS if option.key not in {"mlrun_from", "mlrun_selftest"}]
 VALUES = {"flag": ("true", True), "text": ("written", "written"), "integer": ("7", 7)}
 CHOICES = {"mlrun_inconclusive": ("fail", "warn", "fail")}
 PROBE = """
