@@ -6,8 +6,9 @@ import pytest
 
 from pytest_mlrun.options import OPTIONS, Option
 
-# The run that they name must be there: tests/plugin/test_branch.py, test_replay.py.
-SETTABLE = [option for option in OPTIONS if option.key not in {"mlrun_from", "mlrun_replay"}]
+# The run that two of them name must be there, and under the third no test of ours runs: test_branch.py, test_replay.py,
+# test_self_test.py.
+SETTABLE = [option for option in OPTIONS if option.key not in {"mlrun_from", "mlrun_replay", "mlrun_selftest"}]
 VALUES = {"flag": ("true", True), "text": ("written", "written"), "integer": ("7", 7)}
 CHOICES = {"mlrun_inconclusive": ("fail", "warn", "fail"), "mlrun_entropy": ("off", "detect", "off")}
 PROBE = """

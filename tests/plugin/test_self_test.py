@@ -181,6 +181,17 @@ def test_without_a_store_or_with_a_training_it_says_what_to_do(pytester: pytest.
         assert pytester.runpytest(*options).ret == pytest.ExitCode.USAGE_ERROR
 
 
+def test_the_environment_and_the_configuration_can_ask_for_it(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytester.makepyfile(test_it=BASE)
+    pytester.makeini("[pytest]\npythonpath = .\nmlrun_selftest = true\n")
+
+    assert pytester.runpytest().ret == pytest.ExitCode.USAGE_ERROR
+    monkeypatch.setenv("PYTEST_MLRUN_SELFTEST", "false")
+    pytester.runpytest().assert_outcomes(skipped=1)
+
+
 @pytest.mark.slow
 def test_seeds_patients_and_workers_are_tested_like_one_model(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
