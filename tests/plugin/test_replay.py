@@ -130,7 +130,7 @@ def test_another_number_diverges_and_the_step_is_named(pytester: pytest.Pytester
             "loss differs",
             "divergence   the curves part at step 3: loss",
             "  loss * DIFFERS",
-            "series       loss DIFFERS from step 3 by 0.001 of * allowed",
+            "series       loss DIFFERS from step 3 by 0.001, allowed *",
         ]
     )
 
@@ -337,6 +337,7 @@ def test_a_run_that_judged_a_winner_is_given_the_same_one(
 # -- what a replay never is --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_replay_is_no_baseline_no_candidate_and_no_model_version(
     pytester: pytest.Pytester, swept: list[RunRecord], replayed: Runs, capsys: pytest.CaptureFixture[str]
 ) -> None:
