@@ -88,7 +88,8 @@ def _facts(found: Reproduction, width: int | None) -> Iterator[str]:
     for pillar in found.pillars:
         # What sets the environments apart is said with the level.
         said = [sentence for sentence in pillar.findings if sentence not in found.why]
-        text = "; ".join([_STATUS[pillar.status], *said])
+        status = "differs, see level" if pillar.pillar == "environment" and found.why else _STATUS[pillar.status]
+        text = "; ".join([status, *said])
         yield from _hang(pillar.pillar.ljust(_LABEL), text, width)
     if found.divergence:
         yield from _hang("divergence".ljust(_LABEL), found.divergence, width)
@@ -144,7 +145,7 @@ def _point_words(points: SeriesComparison, unit: str) -> str:
     if points.first is not None:
         parts.append(f"from {unit} {points.first}")
     if points.difference is not None:
-        allowed = "" if points.allowed is None else f" of {show_number(points.allowed)} allowed"
+        allowed = "" if points.allowed is None else f", allowed {show_number(points.allowed)}"
         parts.append(f"by {show_number(points.difference)}{allowed}")
     if not points.decides and points.status == "differs":
         parts.append("(decides nothing)")

@@ -130,11 +130,12 @@ def test_another_number_diverges_and_the_step_is_named(pytester: pytest.Pytester
             "loss differs",
             "divergence   the curves part at step 3: loss",
             "  loss * DIFFERS",
-            "series       loss DIFFERS from step 3 by 0.001 of * allowed",
+            "series       loss DIFFERS from step 3 by 0.001, allowed *",
         ]
     )
 
 
+@pytest.mark.slow
 def test_a_gate_that_fails_as_it_did_does_not_decide(pytester: pytest.Pytester, swept: list[RunRecord]) -> None:
     result = pytester.runpytest_inprocess("--mlrun", "--mlrun-replay", "test_sweep[0.1]")
 
@@ -171,6 +172,7 @@ def test_a_missing_and_a_new_metric_diverge_and_nan_equals_nan(
     second.stdout.fnmatch_lines(["REPRODUCED_EXACTLY *", "  new * nan * nan * exact"])
 
 
+@pytest.mark.slow
 def test_a_test_that_is_skipped_proves_nothing(pytester: pytest.Pytester, swept: list[RunRecord]) -> None:
     change(pytester, "def test_sweep", "@pytest.mark.skipif(True, reason='no GPU')\ndef test_sweep")
 
@@ -181,6 +183,7 @@ def test_a_test_that_is_skipped_proves_nothing(pytester: pytest.Pytester, swept:
     result.stdout.fnmatch_lines(["INCONCLUSIVE  test_sweep*", "nothing was trained: the test was skipped"])
 
 
+@pytest.mark.slow
 def test_another_seed_is_a_finding_that_explains_what_differs(
     pytester: pytest.Pytester, swept: list[RunRecord]
 ) -> None:
@@ -253,6 +256,7 @@ def test_inside_a_process_that_was_not_started_for_it_what_cannot_be_set_is_a_fi
 # -- which test --------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_test_that_moved_is_found_by_its_name_and_params_and_that_is_a_finding(
     pytester: pytest.Pytester, swept: list[RunRecord]
 ) -> None:
@@ -304,6 +308,7 @@ def test_a_test_that_is_gone_is_refused_with_what_to_do(
     assert replayed() == []
 
 
+@pytest.mark.slow
 def test_a_run_that_a_module_shares_is_made_again_by_all_its_tests(
     pytester: pytest.Pytester, swept: list[RunRecord], replayed: Runs
 ) -> None:
@@ -332,6 +337,7 @@ def test_a_run_that_judged_a_winner_is_given_the_same_one(
 # -- what a replay never is --------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_replay_is_no_baseline_no_candidate_and_no_model_version(
     pytester: pytest.Pytester, swept: list[RunRecord], replayed: Runs, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -360,6 +366,7 @@ def test_a_replay_is_no_baseline_no_candidate_and_no_model_version(
     assert replay.short_id not in ranked
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "line"),
     [
@@ -403,6 +410,7 @@ def test_a_replay_of_a_replay_names_the_run_that_was_meant(
 # -- where it comes from, where it goes --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_an_exported_run_is_replayed_without_the_store_that_recorded_it(
     pytester: pytest.Pytester, swept: list[RunRecord], stored_runs: Runs
 ) -> None:
@@ -415,6 +423,7 @@ def test_an_exported_run_is_replayed_without_the_store_that_recorded_it(
     assert [run.name for run in stored_runs()] == ["replay of test_sweep[0.2]"]
 
 
+@pytest.mark.slow
 def test_the_junit_report_has_the_verdict(pytester: pytest.Pytester, swept: list[RunRecord]) -> None:
     pytester.runpytest_inprocess("--mlrun", "--mlrun-replay", "test_sweep[0.2]", "--junitxml=out.xml")
 
@@ -425,6 +434,7 @@ def test_the_junit_report_has_the_verdict(pytester: pytest.Pytester, swept: list
     assert properties["mlrun_replay_of"] == named(swept, "test_sweep[0.2]").run_id
 
 
+@pytest.mark.slow
 def test_a_tolerance_of_the_project_counts_and_is_a_finding_where_it_is_looser(
     pytester: pytest.Pytester, swept: list[RunRecord]
 ) -> None:
@@ -460,6 +470,7 @@ def record_data(pytester: pytest.Pytester, *, keep: str) -> None:
     pytester.runpytest_inprocess("--mlrun").assert_outcomes(passed=1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["gone", "changed and locked"])
 def test_data_that_was_kept_is_restored_for_the_replay(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, lost: str

@@ -110,6 +110,7 @@ def test_a_gate_that_cannot_be_meant_is_refused(arguments: dict[str, Any], messa
         Reproduces(**{"against": "churn/3", **arguments})
 
 
+@pytest.mark.slow
 def test_the_verdict_is_recorded_with_what_it_was_compared_with(
     pytester: pytest.Pytester, recorded: None, stored_runs: Runs
 ) -> None:
