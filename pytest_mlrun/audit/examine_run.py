@@ -221,6 +221,16 @@ def _examine_randomness(case: Case) -> Iterator[Symptom]:
         f"not pinned: {names}",
         "seed them from mlrun.seed",
     )
+    drawn = case.fact("randomness.unpinned")
+    lines = [str(line) for line in drawn] if isinstance(drawn, list) else []
+    more = f" and {len(lines) - _NAMED} more" if len(lines) > _NAMED else ""
+    yield symptom(
+        "draws",
+        not lines,
+        "none without a seed were seen" if case.fact("rand.entropy") == "detect" else "not looked for",
+        f"without a seed: {', '.join(lines[:_NAMED])}{more}",
+        "draw from mlrun.rng, or seed them from mlrun.seed",
+    )
 
 
 def _pinned(case: Case) -> list[str]:

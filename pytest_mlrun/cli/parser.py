@@ -7,6 +7,7 @@ from typing import NoReturn
 
 from pytest_mlrun import __version__
 from pytest_mlrun.cli.audit_options import add_audit_options
+from pytest_mlrun.cli.numbers import seconds, whole
 
 _DESCRIPTION = "Read, compare, register and verify the training runs that pytest --mlrun recorded."
 _EXITS = "exit codes: 0 fine, 1 a finding, 2 usage, 3 store damaged, 4 inconclusive"
@@ -93,7 +94,7 @@ def _add_runs(verbs: _Verbs[_Parser]) -> None:
     verb.add_argument("--tag", metavar="K=V", action="append", default=[], help="with this tag; may be repeated")
     verb.add_argument("--since", metavar="WHEN", help="started since: 90m, 12h, 7d, 2w or 2026-11-01")
     verb.add_argument("--where", metavar="W", default="", help=_WHERE)
-    verb.add_argument("--limit", metavar="N", type=_whole, help="at most N runs, 0 for all (table: 50, --json: all)")
+    verb.add_argument("--limit", metavar="N", type=whole, help="at most N runs, 0 for all (table: 50, --json: all)")
     _add_json(verb)
 
 
@@ -104,7 +105,7 @@ def _add_top(verbs: _Verbs[_Parser]) -> None:
     verb.add_argument("--by", metavar="METRIC", help="rank by this metric; [leaderboard] of mlrun.toml if not given")
     verb.add_argument("--goal", choices=["max", "min"], help="whether more or less of it is better")
     verb.add_argument("--where", metavar="W", help=_WHERE)
-    verb.add_argument("--limit", metavar="N", type=_whole, default=20, help="at most N runs, 0 for all (20)")
+    verb.add_argument("--limit", metavar="N", type=whole, default=20, help="at most N runs, 0 for all (20)")
     _add_json(verb)
 
 
@@ -289,7 +290,7 @@ def _add_replay(verbs: _Verbs[_Parser]) -> None:
     summary = "Make a recorded run again in a fresh process, and compare every number; exit 1 if it differs"
     verb = _add_verb(verbs, "replay", summary, "pytest-mlrun replay churn@production")
     verb.add_argument("ref", metavar="RUN", help=f"{_RUN}; or FILE.mlrun, an exported run")
-    verb.add_argument("--timeout", metavar="SECONDS", type=_seconds, help="give up after so long; exit 4")
+    verb.add_argument("--timeout", metavar="SECONDS", type=seconds, help="give up after so long; exit 4")
     verb.add_argument("-v", "--verbose", action="store_true", help="every number in full, and what pytest said")
     _add_json(verb)
 
@@ -382,20 +383,3 @@ def _add_gc(verbs: _Verbs[_Parser]) -> None:
         metavar="DIR",
         help="folder of the mlrun.toml that speaks for runs whose own is not here; they are kept if not given",
     )
-
-
-def _seconds(text: str) -> float:
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < 1e9:  # noqa: PLR2004 - three decades
-        raise argparse.ArgumentTypeError(f"expected a number of seconds, found {text!r}")
-    return number
-
-
-def _whole(text: str) -> int:
-    number = int(text) if text.isdecimal() else -1
-    if number < 0:
-        raise argparse.ArgumentTypeError(f"expected a whole number, found {text!r}")
-    return number

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from pytest_mlrun.errors import MlrunError
 from pytest_mlrun.recorder.evaluated import CONTEXT
+from pytest_mlrun.recorder.fingerprints import build_trace, read_marks
+from pytest_mlrun.records.fingerprint import ROLE
 from pytest_mlrun.records.run import Artifact, RunRecord
 from pytest_mlrun.rules.comparison import Evidence
 from pytest_mlrun.rules.reproduced_values import Account, Scoring
@@ -130,7 +132,10 @@ def read_account(run: RunRecord, source: Source) -> Account:
         out = _read_rows(run, artifact, source, unread) if artifact.role == "predictions" else None
         if out is not None:
             rows[artifact.name] = out
-    return Account(Evidence(run, environment, series=points), rows, _scorings(run), unread)
+    marked = any(artifact.role == ROLE for artifact in run.artifacts)
+    marks = _read("the fingerprints", lambda: read_marks(run, source), unread) if marked else None
+    trace = None if marks is None else build_trace(marks, points)
+    return Account(Evidence(run, environment, series=points), rows, _scorings(run), unread, trace)
 
 
 def _read_rows(run: RunRecord, artifact: Artifact, source: Source, unread: dict[str, str]) -> NDArray[Any] | None:

@@ -259,22 +259,9 @@ class Recording:
     def snapshot(self, name: str) -> Snapshot:
         """Return verified data, and write its digest into the record."""
         if name not in self.snapshots:
-            snapshot = self._recorder.verify(self.plan.project, name)
-            keep = self.plan.project.data[name].keep == "copy"
-            manifest = self._recorder.manifest_of(snapshot, role="snapshot" if keep else "manifest")
-            if keep:
-                self._recorder.keep(snapshot)
-            self.link(manifest)
-            self.write_context(
-                {
-                    f"data.{name}.digest": snapshot.digest,
-                    f"data.{name}.source": snapshot.source,
-                    f"data.{name}.files": len(snapshot.manifest.files),
-                    f"data.{name}.bytes": snapshot.manifest.size_bytes,
-                    **({f"data.{name}.kept": "copy"} if keep else {}),
-                }
-            )
-            self.snapshots[name] = snapshot
+            from pytest_mlrun.recorder.snapshots import record_snapshot
+
+            self.snapshots[name] = record_snapshot(self, self._recorder, name)
         return self.snapshots[name]
 
     # -- randomness ------------------------------------------------------------------------------------------------

@@ -1,4 +1,4 @@
-"""Find the data that a name in ``mlrun.toml`` stands for, verified."""
+"""Find the data that a name in ``mlrun.toml`` stands for, verified, and write down what it is."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from pytest_mlrun.errors import DataError
 
 if TYPE_CHECKING:
+    from pytest_mlrun.recorder.recorder import Recorder
+    from pytest_mlrun.recorder.recording import Recording
     from pytest_mlrun.records.project import Project
     from pytest_mlrun.records.snapshot import Snapshot
     from pytest_mlrun.store.shared import Shared
@@ -44,3 +46,26 @@ def find_snapshot(project: Project, name: str, *, shared: Shared | None) -> Snap
         )
     locked = read_lock(project.lock_file).get(name)
     return verify_snapshot(project.data[name], project.root, locked, cache=shared, fetch=fetch_uri)
+
+
+def record_snapshot(recording: Recording, recorder: Recorder, name: str) -> Snapshot:
+    """Verify a snapshot for a run, keep it if ``mlrun.toml`` says so, and write down what it is.
+
+    Raises:
+        DataError: If it is unknown, missing, unlocked, unreadable or changed.
+    """
+    snapshot = recorder.verify(recording.plan.project, name)
+    keep = recording.plan.project.data[name].keep == "copy"
+    manifest = recorder.manifest_of(snapshot, role="snapshot" if keep else "manifest")
+    if keep:
+        recorder.keep(snapshot)
+    recording.link(manifest)
+    facts: dict[str, object] = {
+        "digest": snapshot.digest,
+        "source": snapshot.source,
+        "files": len(snapshot.manifest.files),
+        "bytes": snapshot.manifest.size_bytes,
+        **({"kept": "copy"} if keep else {}),
+    }
+    recording.write_context({f"data.{name}.{key}": value for key, value in facts.items()})
+    return snapshot

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from pytest_mlrun.errors import MetricError
 from pytest_mlrun.records.reproduction import MetricComparison, MetricStatus, SeriesComparison
 from pytest_mlrun.rules.comparison import Evidence, Points, first_difference
+from pytest_mlrun.rules.divergence import Trace
 from pytest_mlrun.rules.metric_names import parse_metric
 from pytest_mlrun.rules.tolerances import Tolerances
 
@@ -48,12 +49,14 @@ class Account:
         predictions: What its models put out, one row each, by artifact; what cannot be read is left out.
         scorings: How its metrics came from them.
         unread: Names of what cannot be read, with the reason.
+        trace: Its fingerprints, where it left some on its way.
     """
 
     evidence: Evidence
     predictions: Mapping[str, Array] = field(default_factory=dict)
     scorings: Mapping[str, Scoring] = field(default_factory=dict)
     unread: Mapping[str, str] = field(default_factory=dict)
+    trace: Trace | None = None
 
     def digests(self) -> dict[str, str]:
         """Return the digests of the predictions by artifact."""

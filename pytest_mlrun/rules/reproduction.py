@@ -15,6 +15,7 @@ from pytest_mlrun.records.reproduction import (
     Tolerance,
 )
 from pytest_mlrun.records.run import RunRecord
+from pytest_mlrun.rules.divergence import Divergence, locate
 from pytest_mlrun.rules.environment_distance import Capture, Distance, environment_distance, uses_float32_nets
 from pytest_mlrun.rules.reproduced_pillars import (
     compare_code,
@@ -44,6 +45,7 @@ class _Values:
     series: tuple[SeriesComparison, ...]
     predictions: tuple[SeriesComparison, ...]
     generators: tuple[GeneratorComparison, ...]
+    parting: Divergence | None = None
 
     @property
     def empty(self) -> bool:
@@ -58,10 +60,10 @@ class _Values:
 
     @property
     def exact(self) -> bool:
-        """Whether every bit is the same, the generators' included."""
+        """Whether every bit is the same, those of the generators and fingerprints included."""
         statuses = {each.status for each in self.metrics}
         statuses |= {each.status for each in (*self.series, *self.predictions)}
-        return statuses <= {"exact"} and all(each.same for each in self.generators)
+        return statuses <= {"exact"} and all(each.same for each in self.generators) and self.parting is None
 
 
 def compare_runs(
@@ -70,7 +72,6 @@ def compare_runs(
     *,
     overrides: Mapping[str, Tolerance] | None = None,
     spread: Mapping[str, float] | None = None,
-    divergence: str = "",
     findings: Sequence[str] = (),
 ) -> Reproduction:
     """Compare a recorded run with its replay, at the level that their environments give.
@@ -80,7 +81,6 @@ def compare_runs(
         replayed: The replay.
         overrides: Tolerances that were written for a metric; one looser than the default is a finding.
         spread: Standard deviation of a metric over seeds, where the recorded run repeated itself.
-        divergence: Where the two runs part, in a sentence, if that was found.
         findings: What whoever ran the replay knows beside.
     """
     runs = recorded.evidence.run, replayed.evidence.run
@@ -93,6 +93,7 @@ def compare_runs(
         tuple(compare_series(recorded, replayed, tolerances)),
         tuple(compare_predictions(recorded, replayed, tolerances)),
         compare_generators(*runs),
+        _parting(recorded, replayed),
     )
     verdict, reason = _decide(runs, values, distance, recorded)
     return Reproduction(
@@ -114,7 +115,7 @@ def compare_runs(
             compare_environment(distance),
             compare_randomness(*runs, values.generators),
         ),
-        divergence or _first_step(values.series),
+        values.parting.sentence if values.parting is not None else _first_step(values.series),
         (*findings, *_own_findings(recorded, replayed, values, tolerances)),
     )
 
@@ -171,6 +172,13 @@ def _name_wrong(wrong: Sequence[MetricComparison | SeriesComparison]) -> str:
 
 
 _WORDS = {"missing": "is missing in the replay", "extra": "was never recorded"}
+
+
+def _parting(recorded: Account, replayed: Account) -> Divergence | None:
+    """Return where the two runs part, if both left fingerprints on their way."""
+    if recorded.trace is None or replayed.trace is None:
+        return None
+    return locate(recorded.trace, replayed.trace)
 
 
 def _first_step(series: Sequence[SeriesComparison]) -> str:
