@@ -206,6 +206,8 @@ def _own_findings(recorded: Account, replayed: Account, values: _Values, toleran
         for (kind, metric, at), decision in gates[0].items()
         if gates[1].get((kind, metric, at), decision) != decision
     ]
+    if values.parting is not None and not values.wrong:
+        found.append(f"fingerprints differ from step {values.parting.step} on: {values.parting.channel}")
     hidden = [each for each in (*values.series, *values.predictions) if each.status == "differs" and not each.decides]
     found += [f"{each.name} differs; at {tolerances.level} single rows and steps decide nothing" for each in hidden]
     return found

@@ -512,3 +512,40 @@ def test_data_that_cannot_be_had_is_not_reproducible_and_nothing_trains(
             "NOT_REPRODUCIBLE  test_data *",
         ]
     )
+
+
+MARKED = """
+    import numpy as np
+    RATE = 1.0
+
+    def test_train(mlrun):
+        weights = np.zeros(3)
+        for step in range(6):
+            batch = np.random.rand(3)
+            mlrun.fingerprint("batch", batch, step)
+            weights = weights + (RATE if step > 3 else 1.0) * batch
+            mlrun.fingerprint("weights", weights, step)
+        mlrun.log_metric("size", float(len(weights)))
+"""
+
+
+def test_fingerprints_say_where_a_replay_parts_even_where_no_metric_does(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_MLRUN_FRESH", "1")
+    pytester.makepyfile(test_it=dedent(MARKED))
+    pytester.runpytest_inprocess("--mlrun").assert_outcomes(passed=1)
+
+    same = pytester.runpytest_inprocess("--mlrun", "--mlrun-replay", "test_train")
+    change(pytester, "RATE = 1.0", "RATE = 1.5")
+    other = pytester.runpytest_inprocess("--mlrun", "--mlrun-replay", "test_train")
+
+    same.stdout.fnmatch_lines(["REPRODUCED_EXACTLY  test_train *"])
+    other.stdout.fnmatch_lines(
+        [
+            "REPRODUCED  test_train *",
+            "divergence   same until step 3; then: weights (by 0.*, not growing) *",
+            "*fingerprints differ from step 4 on: weights",
+        ]
+    )
+    same.stdout.no_fnmatch_line("divergence *")
