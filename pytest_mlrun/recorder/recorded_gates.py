@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_mlrun.errors import RunNotFoundError
+from pytest_mlrun.recorder.baseline_files import ASKS
 from pytest_mlrun.recorder.baselines import Baseline, rows_of
 from pytest_mlrun.recorder.model_baselines import find_committed
 from pytest_mlrun.records.names import BASELINES_FOLDER
@@ -16,6 +17,8 @@ from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.records.verdict import Verdict
 from pytest_mlrun.rules.goals import default_goal
+from pytest_mlrun.rules.over_folds import NEW_DATA
+from pytest_mlrun.rules.over_seeds import ON_THESE_ROWS
 from pytest_mlrun.rules.recorded_gate import RecordedGate
 from pytest_mlrun.rules.scored_rows import ScoredRows, align
 
@@ -29,10 +32,13 @@ _BESIDE = {"floor": "ceiling", "ceiling": "floor"}
 _TESTED = {"floor", "ceiling", "no-regression"}
 _CLAIMS = {"this model", "this procedure"}
 """Of folds, and of seeds without rows, there is nothing to draw samples from."""
+_KINDS = {NEW_DATA: "folds", ON_THESE_ROWS: "seeds without rows"}
 
 
 def find_last_run(plan: RunPlan, reader: Reader, *, nodeid: str) -> RunRecord:
     """Return the newest run of a test and its params that came to its end, whatever its gates found.
+
+    A run that asked to become the baseline judged nothing against it, and is passed over.
 
     Raises:
         RunNotFoundError: If there is none: nobody knows what gates it has.
@@ -41,7 +47,10 @@ def find_last_run(plan: RunPlan, reader: Reader, *, nodeid: str) -> RunRecord:
     runs = [
         run
         for run in reader.runs(experiment=plan.experiment, where=wanted)
-        if run.parent_id is None and run.outcome != "skipped" and plan.params.items() <= run.params.items()
+        if run.parent_id is None
+        and run.outcome != "skipped"
+        and plan.params.items() <= run.params.items()
+        and not any(name.startswith(ASKS) for name in run.context)
     ]
     if not runs:
         raise RunNotFoundError(
@@ -50,6 +59,22 @@ def find_last_run(plan: RunPlan, reader: Reader, *, nodeid: str) -> RunRecord:
             next_step=f"record it once: pytest --mlrun {nodeid!r}",
         )
     return runs[-1]
+
+
+def with_children(run: RunRecord, reader: Reader) -> list[RunRecord]:
+    """Return a run and the finished runs below it, which have gates of their own."""
+    family = [run]
+    for each in reader.runs(experiment=run.experiment, session_id=run.session_id):
+        # A child starts after its parent, so its parent is known by now.
+        if each.parent_id in {known.run_id for known in family} and each.status == "finished":
+            family.append(each)
+    return family
+
+
+def untested_kinds(run: RunRecord) -> list[str]:
+    """Return what sort of gates a run recorded for which no samples can be drawn, each once."""
+    left_out = [verdict for verdict in run.gates if not _can_be_tested(verdict)]
+    return list(dict.fromkeys(_KINDS.get(verdict.claim, verdict.gate) for verdict in left_out))
 
 
 def read_gates(run: RunRecord, plan: RunPlan, reader: Reader) -> Iterator[RecordedGate]:
@@ -64,8 +89,7 @@ def read_gates(run: RunRecord, plan: RunPlan, reader: Reader) -> Iterator[Record
         RunNotFoundError: If a baseline is gone.
         StoreError: If rows are missing or damaged.
     """
-    tested = [verdict for verdict in run.gates if verdict.gate in _TESTED and verdict.claim in _CLAIMS]
-    gates = {_identity(verdict): verdict for verdict in tested}
+    gates = {_identity(verdict): verdict for verdict in run.gates if _can_be_tested(verdict)}
     kinds = {(verdict.gate, verdict.metric) for verdict in gates.values()}
     for verdict in gates.values():
         definition = plan.project.metric(verdict.metric)
@@ -80,6 +104,10 @@ def read_gates(run: RunRecord, plan: RunPlan, reader: Reader) -> Iterator[Record
             low=None if definition is None else definition.low,
             high=None if definition is None else definition.high,
         )
+
+
+def _can_be_tested(verdict: Verdict) -> bool:
+    return verdict.gate in _TESTED and verdict.claim in _CLAIMS
 
 
 def _identity(verdict: Verdict) -> tuple[object, ...]:

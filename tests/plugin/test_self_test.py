@@ -122,6 +122,57 @@ def test_a_gate_that_cannot_fail_turns_red_and_says_why(pytester: pytest.Pyteste
     result.stdout.no_fnmatch_line("*pytest_mlrun/*")
 
 
+def test_children_are_tested_and_what_no_samples_can_be_drawn_for_is_named(pytester: pytest.Pytester) -> None:
+    more = """
+def test_same(mlrun):
+    evaluate(mlrun, 0.0, metrics=["log_loss"])
+
+def test_folds(mlrun):
+    for fold in mlrun.folds(HALVES, range(600)):
+        evaluate(fold, 0.0, metrics=["log_loss"])
+    if against:
+        mlrun.assert_no_regression("val_log_loss", against="test_folds", margin=9, claim="data")
+
+def test_child(mlrun):
+    with mlrun.child(noise=0) as child:
+        evaluate(child, 0.0, metrics=["log_loss"])
+        child.assert_no_regression("val_log_loss", against="test_same", margin=0.05)
+
+def test_again(mlrun):
+    evaluate(mlrun, 0.0, metrics=["log_loss"])
+    mlrun.assert_reproduces("test_same")
+"""
+    halves = """
+import pathlib
+
+class HALVES:
+    @staticmethod
+    def split(X, y=None, groups=None):
+        yield from [(range(300), range(300, 600)), (range(300, 600), range(300))]
+
+against = pathlib.Path("trained").exists()
+"""
+    pytester.makepyfile(test_it=BASE + halves + more)
+    for _ in range(2):
+        pytester.runpytest("--mlrun", "-q", "-W", "ignore").assert_outcomes(passed=5)
+    (pytester.path / "trained").unlink()
+
+    result = self_test(pytester, "-v")
+
+    result.assert_outcomes(passed=2, skipped=3)
+    result.stdout.fnmatch_lines(
+        [
+            "*test_same SKIPPED (its last run recorded no gate)*",
+            "*test_folds SKIPPED (cannot be sampled: folds)*",
+            "*test_again SKIPPED (cannot be sampled: reproduces)*",
+            "mlrun: 2 gates, 200 samples of each: 2 work",
+            "*noise=0  no-regression  val_log_loss * 200/200   0/200  ok",
+            "gates not tested, for which no samples can be drawn: folds (test_folds);*",
+        ]
+    )
+    assert "reproduces (test_again)" in " ".join(line.strip() for line in result.outlines)
+
+
 @pytest.mark.slow
 def test_a_goal_turned_round_in_the_project_is_found(pytester: pytest.Pytester) -> None:
     (pytester.path / "mlrun.toml").write_text('[metrics.val_brier]\ngoal = "max"\n')
