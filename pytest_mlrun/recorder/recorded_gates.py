@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from pytest_mlrun.errors import RunNotFoundError
 from pytest_mlrun.recorder.baseline_files import ASKS
 from pytest_mlrun.recorder.baselines import Baseline, rows_of
+from pytest_mlrun.recorder.looking import GATE as SPENT
 from pytest_mlrun.recorder.model_baselines import find_committed
 from pytest_mlrun.records.names import BASELINES_FOLDER
 from pytest_mlrun.records.project import Goals, Project
@@ -29,10 +30,10 @@ if TYPE_CHECKING:
 MUST_DETECT = "gate.must_detect."
 """Context of a drop that a gate itself, and no marker, must be able to see."""
 _BESIDE = {"floor": "ceiling", "ceiling": "floor"}
-_TESTED = {"floor", "ceiling", "no-regression"}
-_CLAIMS = {"this model", "this procedure"}
+_TESTED = frozenset({"floor", "ceiling", "no-regression"})
+_CLAIMS = frozenset({"this model", "this procedure"})
 """Of folds, and of seeds without rows, there is nothing to draw samples from."""
-_KINDS = {NEW_DATA: "folds", ON_THESE_ROWS: "seeds without rows"}
+_KINDS = {NEW_DATA: "folds", ON_THESE_ROWS: "seeds without rows", "this procedure": "bounds of seeds"}
 
 
 def find_last_run(plan: RunPlan, reader: Reader, *, nodeid: str) -> RunRecord:
@@ -73,7 +74,8 @@ def with_children(run: RunRecord, reader: Reader) -> list[RunRecord]:
 
 def untested_kinds(run: RunRecord) -> list[str]:
     """Return what sort of gates a run recorded for which no samples can be drawn, each once."""
-    left_out = [verdict for verdict in run.gates if not _can_be_tested(verdict)]
+    # That held-out rows are spent is a verdict, and no gate.
+    left_out = [verdict for verdict in run.gates if verdict.gate != SPENT and not _can_be_tested(verdict)]
     return list(dict.fromkeys(_KINDS.get(verdict.claim, verdict.gate) for verdict in left_out))
 
 
@@ -107,7 +109,9 @@ def read_gates(run: RunRecord, plan: RunPlan, reader: Reader) -> Iterator[Record
 
 
 def _can_be_tested(verdict: Verdict) -> bool:
-    return verdict.gate in _TESTED and verdict.claim in _CLAIMS
+    # The bound of a mean over seeds has no one sample of rows either.
+    over_seeds = verdict.margin is None and verdict.claim == "this procedure"
+    return verdict.gate in _TESTED and verdict.claim in _CLAIMS and not over_seeds
 
 
 def _identity(verdict: Verdict) -> tuple[object, ...]:

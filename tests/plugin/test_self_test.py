@@ -141,6 +141,10 @@ def test_child(mlrun):
 def test_again(mlrun):
     evaluate(mlrun, 0.0, metrics=["log_loss"])
     mlrun.assert_reproduces("test_same")
+
+def test_mean(mlrun):
+    for run in mlrun.seeds(until=mlrun.floor("val_accuracy", 0.7)):
+        evaluate(run, 0.0)
 """
     halves = """
 import pathlib
@@ -154,12 +158,12 @@ against = pathlib.Path("trained").exists()
 """
     pytester.makepyfile(test_it=BASE + halves + more)
     for _ in range(2):
-        pytester.runpytest("--mlrun", "-q", "-W", "ignore").assert_outcomes(passed=5)
+        pytester.runpytest("--mlrun", "-q", "-W", "ignore").assert_outcomes(passed=6)
     (pytester.path / "trained").unlink()
 
     result = self_test(pytester, "-v")
 
-    result.assert_outcomes(passed=2, skipped=3)
+    result.assert_outcomes(passed=2, skipped=4)
     result.stdout.fnmatch_lines(
         [
             "*test_same SKIPPED (its last run recorded no gate)*",
@@ -170,7 +174,8 @@ against = pathlib.Path("trained").exists()
             "gates not tested, for which no samples can be drawn: folds (test_folds);*",
         ]
     )
-    assert "reproduces (test_again)" in " ".join(line.strip() for line in result.outlines)
+    told = " ".join(line.strip() for line in result.outlines)
+    assert "folds (test_folds); reproduces (test_again); bounds of seeds (test_mean)" in told
 
 
 @pytest.mark.slow
