@@ -179,6 +179,21 @@ against = pathlib.Path("trained").exists()
 
 
 @pytest.mark.slow
+def test_a_run_that_became_the_baseline_leaves_the_gate_to_the_one_before(pytester: pytest.Pytester) -> None:
+    (pytester.path / "mlrun.toml").touch()
+    gate = 'mlrun.assert_no_regression("val_brier", against="churn@production", margin=0.02)'
+    pytester.makepyfile(test_it=f"from model import evaluate\ndef test_new(mlrun): evaluate(mlrun, 0.1); {gate}\n")
+    for options, code in (("--mlrun-update-baselines", 1), ("-q", 0), ("--mlrun-update-baselines", 1)):
+        assert pytester.runpytest("--mlrun", options).ret == code
+    (pytester.path / "trained").unlink()
+
+    result = self_test(pytester)
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["mlrun: 1 gate, 200 samples of each: 1 works"])
+
+
+@pytest.mark.slow
 def test_a_goal_turned_round_in_the_project_is_found(pytester: pytest.Pytester) -> None:
     (pytester.path / "mlrun.toml").write_text('[metrics.val_brier]\ngoal = "max"\n')
     record(pytester, f"evaluate(mlrun, 0.1); {AGAINST}")
