@@ -103,7 +103,7 @@ def test_a_kill_at_any_step_of_a_merge_is_healed_by_the_next(
         # Half a copy stays in tmp/ for a collection.
         left = {name for name in names(killed) - files if not name.startswith("tmp/object-")}
         assert left <= names(part)
-        assert list((killed / "tmp").iterdir()) == []
+        assert {path.name[:7] for path in (killed / "tmp").iterdir()} <= {"object-"}
 
     assert {"merge.locked", "merge.object", "install.seg.before-rename", "merge.removed"} <= set(steps)
     assert len(steps) > 12
