@@ -122,6 +122,7 @@ def test_the_network_keeps_a_point_for_every_epoch(repository: Path, runs: list[
         assert "curves.png" in {artifact.name for artifact in run.artifacts}
 
 
+@pytest.mark.slow
 def test_the_churn_sweep_is_named_by_its_settings_and_follows_every_iteration(
     repository: Path, runs: list[RunRecord]
 ) -> None:
@@ -153,7 +154,10 @@ def test_the_churn_winner_has_the_highest_auc_above_the_precision_floor(runs: li
     assert judged.metrics["test_roc_auc"] > 0.75
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize(
+    "example",
+    [pytest.param(name, marks=() if name == "churn_lightgbm" else pytest.mark.slow) for name in EXAMPLES],
+)
 def test_a_snapshot_is_what_its_script_makes(example: str, tmp_path: Path) -> None:
     folder = shutil.copytree(ROOT / "examples" / example, tmp_path / example, ignore=UNWANTED)
     [file] = (folder / "data").iterdir()

@@ -647,6 +647,7 @@ def test_one_changed_byte_of_the_data_trains_nothing(fresh: Callable[[str], Chec
     assert {(run.cause, len(run.metrics)) for run in checkout.runs()} == {("data_snapshot", 0)}
 
 
+@pytest.mark.slow
 def test_a_fresh_checkout_compares_with_the_committed_baseline(fresh: Callable[[str], Checkout]) -> None:
     checkout = fresh("fresh_checkout")
     first = checkout.pytest("--mlrun", "--mlrun-update-baselines", "tests/test_regression.py")
