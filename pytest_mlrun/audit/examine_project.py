@@ -5,10 +5,11 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from pytest_mlrun.audit.symptom import Symptom, symptom
+from pytest_mlrun.audit.symptom import Symptom, examine_times, symptom
 from pytest_mlrun.errors import MlrunError
 from pytest_mlrun.pillars.dependency_locks import find_dependency_locks
 from pytest_mlrun.pillars.git import Repository, open_repository
@@ -40,7 +41,7 @@ def examine_machine(project: Project, environ: Mapping[str, str]) -> Iterator[Sy
         "uv",
         uv,
         "environments are rebuilt in seconds",
-        "environments are rebuilt by pip, in minutes",
+        "environments are rebuilt by pip, in minutes" if find_spec("pip") else "and no pip: no environment is rebuilt",
         "pip install 'pytest-mlrun[audit]'",
     )
     opened = open_repository(project.root)
@@ -55,6 +56,7 @@ def examine_machine(project: Project, environ: Mapping[str, str]) -> Iterator[Sy
         _LOCK_IT,
     )
     yield from _examine_data(project)
+    yield from examine_times(project.times(project.metrics))
     yield from _examine_signers(project)
 
 

@@ -87,6 +87,38 @@ def test_a_run_is_told_what_its_audit_would_lack(desk: Desk) -> None:
     assert all(cure for lacks, _, cure in found.values() if lacks)
 
 
+def test_a_metric_that_no_training_repeats_is_a_lack_until_the_recorded_file_says_what_holds_it(desk: Desk) -> None:
+    config = (
+        '[metrics.train_s]\nunit = "s"\n[metrics.eta_mae]\nunit = "min"\n[replay.tolerances]\neta_mae = { rel = 0 }\n'
+    )
+    (desk.path / "mlrun.toml").write_text(config)
+    desk.commit("no tolerance", push=False)
+    desk.record("first", metrics={"train_s": 2.5, "eta_mae": 1.0})
+    (desk.path / "mlrun.toml").write_text(config + "train_s = { abs = inf }\n")
+    desk.commit("held to nothing", push=False)
+    desk.record("second", metrics={"train_s": 2.5, "eta_mae": 1.0})
+
+    first, second, to_come = examine(desk, "first")[1], examine(desk, "second")[1], examine(desk)[1]
+
+    assert first["metric train_s"][:2] == (
+        True,
+        "a time (s), which is another in each training: every audit will have diverged",
+    )
+    assert first["metric train_s"][2].startswith(
+        "write train_s = { abs = inf } under [replay.tolerances] in mlrun.toml, and train again; if it is a result"
+    )
+    assert [what for found in (second, to_come) for what in found if what.startswith("metric ")] == []
+    assert "metric eta_mae" not in first
+
+
+def test_what_is_said_never_touches_the_name_of_what_it_is_about(desk: Desk) -> None:
+    (desk.path / "mlrun.toml").write_text('[data.a_long_name_of_data]\npath = "churn.csv"\nkeep = "copy"\n')
+
+    _, out, _ = desk.do("doctor")
+
+    assert "ok      data a_long_name_of_data  runs keep a copy\n" in out
+
+
 @pytest.mark.slow
 def test_a_commit_that_the_remote_keeps_is_no_lack(desk: Desk) -> None:
     desk.register("first")
