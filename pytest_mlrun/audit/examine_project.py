@@ -14,7 +14,7 @@ from pytest_mlrun.errors import MlrunError
 from pytest_mlrun.pillars.dependency_locks import find_dependency_locks
 from pytest_mlrun.pillars.git import Repository, open_repository
 from pytest_mlrun.records.project import Project
-from pytest_mlrun.registry.promoting import policy_of
+from pytest_mlrun.registry.promoting import asks_for_nobody, policy_of
 from pytest_mlrun.registry.signers import read_signers
 
 _LOCK_IT: Final = "uv lock, or: uv pip compile --generate-hashes pyproject.toml -o requirements.txt, and commit it"
@@ -87,10 +87,11 @@ def _examine_signers(project: Project) -> Iterator[Symptom]:
         return
     yield Symptom("signers", lacks=False, said=f"read from the protected branch, {signers.digest[:19]}…")
     for alias in sorted(project.aliases):
+        asked = policy_of(project, alias).approvals
         yield symptom(
             f"alias {alias}",
-            policy_of(project, alias).approvals,
-            "asks for approvals",
+            not asks_for_nobody(project, alias),
+            "asks for approvals" if asked else "asks for no approval; what comes after it does",
             "asks for no approval",
             f"write approvals = 1 under [aliases.{alias}] in mlrun.toml",
         )

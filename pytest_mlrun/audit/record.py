@@ -12,7 +12,7 @@ from pytest_mlrun.records.event import Approval, ModelVersion
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.registry.approving import check_approval, with_authors
 from pytest_mlrun.registry.checking import check_model
-from pytest_mlrun.registry.promoting import policy_of
+from pytest_mlrun.registry.promoting import asks_for_nobody
 from pytest_mlrun.registry.signers import Signers, find_past_signers, read_signers
 
 _METHOD = "digest of the record recomputed; event chain and ssh-keygen signatures verified"
@@ -156,7 +156,7 @@ def _findings(case: Case, version: ModelVersion, approvals: tuple[AuditedApprova
         if approval.reason:
             yield f"an approval of {approval.principal} does not count: {approval.reason}"
     for alias in case.subject.aliases:
-        if not policy_of(case.project, alias).approvals:
+        if asks_for_nobody(case.project, alias):
             yield f"[aliases.{alias}] asks for no approval"
 
 
