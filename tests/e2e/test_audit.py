@@ -352,6 +352,35 @@ def test_a_number_that_the_code_does_not_yield_has_diverged(toy: Toy) -> None:
     assert (statuses["val_roc_auc"], statuses["val_accuracy"]) == ("differs", "exact")
 
 
+@pytest.mark.parametrize(
+    ("drift", "expected"),
+    [(0.0, (0, "REPRODUCED_EXACTLY", "L3")), (1e-6, (1, "CONSISTENT", "L3"))],
+    ids=["every bit is equal", "the last digits differ"],
+)
+def test_another_patch_of_the_interpreter_is_a_finding_and_what_it_trains_is_at_best_consistent(
+    toy: Toy, drift: float, expected: tuple[int, str, str]
+) -> None:
+    store = Store.open(toy.path / ".pytest_mlrun")
+    run = store.reader().find("test_train[1.0]")
+    here, recorded = "{}.{}.{}".format(*sys.version_info[:3]), "{}.{}.99".format(*sys.version_info[:2])
+    older = replace(
+        run,
+        run_id=run.run_id[:-8] + "00000002",
+        name="older",
+        context={**run.context, "env.python": json.dumps(recorded)},
+        metrics={**run.metrics, "val_roc_auc": run.metrics["val_roc_auc"] + drift},
+        series={},
+    )
+    write_run(store, older)
+
+    code, record = toy.audit("older")
+
+    assert (code, record["verdict"], record["level"]) == expected
+    assert pillar(record, "interpreter")["status"] == "finding"
+    assert f"interpreter: cpython {here} in place of {recorded}: " in str(record["findings"])
+    assert toy.leftovers() == []
+
+
 def test_uncommitted_changes_without_a_lock_are_replayed_from_their_patch_with_findings(toy: Toy) -> None:
     lock = toy.path.parent / "locked.txt"
     (toy.path / "requirements.txt").rename(lock)
