@@ -44,7 +44,7 @@ p { margin: .4rem 0; } ul { margin: .3rem 0; padding-left: 1.3rem; }
 .verdict { border-left: .4rem solid; padding: .3rem 0 .3rem 1rem; }
 .good { color: var(--good); } .bad { color: var(--bad); } .mid { color: var(--mid); } .quiet { opacity: .72; }
 .verdict p { color: CanvasText; }
-table { border-collapse: collapse; width: 100%; font-size: .93rem; }
+table { border-collapse: collapse; width: 100%; font-size: .93em; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--soft); }
 th { font-weight: 600; } td.number { font-variant-numeric: tabular-nums; text-align: right; white-space: nowrap; }
 th.number { text-align: right; } td.short, th.short { white-space: nowrap; }
@@ -59,7 +59,7 @@ code { font: .86em ui-monospace, monospace; overflow-wrap: anywhere; }
 @media print {
   @page { margin: 1.6cm; }
   body { margin: 0; max-width: none; font-size: 10pt; } h2 { break-after: avoid; } tr, .verdict { break-inside: avoid; }
-  .wide { overflow-x: visible; }
+  .wide { overflow-x: visible; } th, td { padding-right: .5rem; }
 }
 """
 
