@@ -109,15 +109,13 @@ def _why_not(case: Case, approval: Approval, version: ModelVersion, *, before_us
         return error.headline
     if past is None:
         return "its signers were never on the protected branch"
-    reason, _ = check_approval(
-        approval,
-        version,
-        (approval.role,),
-        Signers(past.content, past.digest, revoked),
-        time_us=approval.time_us,
-        before_us=before_us,
-    )
-    return reason
+    then, now = Signers(past.content, past.digest), Signers(past.content, past.digest, revoked)
+    reasons = [
+        check_approval(approval, version, (approval.role,), signers, time_us=approval.time_us, before_us=before_us)[0]
+        for signers in ((now, then) if revoked is not None else (now,))
+    ]
+    # ssh-keygen does not say which of its questions was answered with no.
+    return "the key that signed it is revoked" if reasons[0] and not reasons[-1] else reasons[0]
 
 
 def _broken(case: Case) -> AuditedPillar:
