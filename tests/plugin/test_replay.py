@@ -553,8 +553,8 @@ MARKED = """
 """
 
 
-def test_fingerprints_say_where_a_replay_parts_even_where_no_metric_does(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+def test_fingerprints_say_where_a_replay_parts_even_where_no_metric_does_and_diff_says_the_same(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PYTEST_MLRUN_FRESH", "1")
     pytester.makepyfile(test_it=dedent(MARKED))
@@ -573,3 +573,7 @@ def test_fingerprints_say_where_a_replay_parts_even_where_no_metric_does(
         ]
     )
     same.stdout.no_fnmatch_line("divergence *")
+    said = next(line for line in other.outlines if line.startswith("divergence")).removeprefix("divergence").strip()
+    capsys.readouterr()
+    assert main(["diff", "test_train", "replay of test_train"]) == 1
+    assert said in capsys.readouterr().out
