@@ -100,8 +100,10 @@ def test_a_kill_at_any_step_of_a_merge_is_healed_by_the_next(
         assert show(killed) == after
         assert list(verify_store(Store.open(killed))) == []
         # What a process killed after its last commit did not remove is ignored, and waits for a compaction.
-        assert names(killed) - files <= names(part)
-        assert list((killed / "tmp").iterdir()) == []
+        # Half a copy stays in tmp/ for a collection.
+        left = {name for name in names(killed) - files if not name.startswith("tmp/object-")}
+        assert left <= names(part)
+        assert {path.name[:7] for path in (killed / "tmp").iterdir()} <= {"object-"}
 
     assert {"merge.locked", "merge.object", "install.seg.before-rename", "merge.removed"} <= set(steps)
     assert len(steps) > 12
