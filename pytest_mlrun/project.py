@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 import re
+import sys
 import tomllib
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
@@ -183,7 +184,7 @@ def _read_tolerance(name: str, table: _Table) -> Tolerance:
     table.allow(("rel", "abs"), instead={"relative": "rel", "rtol": "rel", "absolute": "abs", "atol": "abs"})
     if not table.values:
         raise table.wrong("", f"the tolerance of {name!r} says nothing", f"{name} = {{ rel = 1e-6 }}")
-    return Tolerance(table.amount("rel"), table.amount("abs"), FILE_NAME)
+    return Tolerance(table.amount("rel"), table.amount("abs", most=math.inf), FILE_NAME)
 
 
 def _read_naming(table: _Table) -> Naming:
@@ -343,10 +344,10 @@ class _Table:
             )
         return found
 
-    def amount(self, key: str) -> float:
+    def amount(self, key: str, *, most: float = sys.float_info.max) -> float:
         """Return a number of zero or more; zero if it is missing."""
         found = self.values.get(key, 0.0)
-        if not isinstance(found, int | float) or isinstance(found, bool) or not 0 <= found < math.inf:
+        if not isinstance(found, int | float) or isinstance(found, bool) or not 0 <= found <= most:
             raise self.wrong(key, f"must be a number of 0 or more, not {_describe(found)}", f"write it as {key} = 1e-6")
         return float(found)
 

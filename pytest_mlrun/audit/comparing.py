@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -51,7 +52,7 @@ def describe_randomness(run: RunRecord, reproduction: Reproduction) -> AuditedPi
 
 
 def _describe_metric(metric: MetricComparison) -> AuditedMetric:
-    allowed = "none" if metric.allowed is None else f"{metric.allowed:.2g}"
+    allowed = _bound(metric.allowed)
     if metric.flips is not None:  # a metric that counts rows
         allowed = f"{metric.flips} rows changed" if metric.flips else "no row changed"
     return AuditedMetric(metric.name, metric.recorded, metric.replayed, allowed, metric.source, metric.status)
@@ -69,8 +70,12 @@ def _allowed(points: SeriesComparison) -> Iterator[str]:
     if points.status == "exact":
         yield "every point equal"
         return
-    yield "none" if points.allowed is None else f"{points.allowed:.2g}"
+    yield _bound(points.allowed)
     if points.difference is not None:
         yield f"(off by {points.difference:.2g}{f' from {points.first}' if points.first is not None else ''})"
     if not points.decides:
         yield "(decides nothing)"
+
+
+def _bound(allowed: float | None) -> str:
+    return "none" if allowed is None else "anything" if allowed == math.inf else f"{allowed:.2g}"

@@ -21,6 +21,8 @@ from pytest_mlrun.records.audit import AuditedPillar
 
 _OWN: Final = "pytest-mlrun"
 _METHOD: Final = "rebuilt with {installer} from {source}; every installed file hashed again"
+_UNREACHED: Final = "audit again when the index can be reached"
+_GONE: Final = "keep wheels of what is in production, and name them: UV_FIND_LINKS=wheels or PIP_FIND_LINKS=wheels"
 _NAMED: Final = 8
 
 
@@ -67,7 +69,8 @@ def check_environment(case: Case, tree: Tree, installer: Installer) -> AuditedPi
     except (InstallError, OSError) as error:
         said = error.said if isinstance(error, InstallError) else f"the environment cannot be made: {error.strerror}"
         infrastructure = not isinstance(error, InstallError) or error.infrastructure
-        return _fail(said, rebuilt, installer, infrastructure=infrastructure)
+        cure = error.cure if isinstance(error, InstallError) else ""
+        return _fail(said, rebuilt, installer, infrastructure=infrastructure, cure=cure)
     if edited:
         more = f" and {len(edited) - _NAMED} more" if len(edited) > _NAMED else ""
         said = f"installed files are not what their wheels said: {', '.join(edited[:_NAMED])}{more}"
@@ -88,7 +91,10 @@ def check_environment(case: Case, tree: Tree, installer: Installer) -> AuditedPi
     )
 
 
-def _fail(said: str, rebuilt: _Rebuilt, installer: Installer, *, infrastructure: bool = False) -> AuditedPillar:
+def _fail(
+    said: str, rebuilt: _Rebuilt, installer: Installer, *, infrastructure: bool = False, cure: str = ""
+) -> AuditedPillar:
+    known = _UNREACHED if infrastructure else _GONE
     return AuditedPillar(
         "environment",
         "fail",
@@ -96,9 +102,7 @@ def _fail(said: str, rebuilt: _Rebuilt, installer: Installer, *, infrastructure:
         method=_METHOD.format(installer=installer.name, source=rebuilt.source or "the record"),
         evidence=rebuilt.evidence,
         findings=(said, *rebuilt.findings),
-        cure="audit again when the index can be reached"
-        if infrastructure
-        else "keep wheels of what is in production, and name them: UV_FIND_LINKS=wheels or PIP_FIND_LINKS=wheels",
+        cure=cure or known,
         infrastructure=infrastructure,
     )
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Iterator, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
-from pytest_mlrun.audit.symptom import Symptom, symptom
+from pytest_mlrun.audit.symptom import Symptom, examine_times, symptom
 from pytest_mlrun.errors import MlrunError
 from pytest_mlrun.pillars.dependency_locks import find_dependency_locks
 from pytest_mlrun.pillars.git import Repository, open_repository
 from pytest_mlrun.records.project import Project
-from pytest_mlrun.registry.promoting import policy_of
+from pytest_mlrun.registry.promoting import asks_for_nobody, policy_of
 from pytest_mlrun.registry.signers import read_signers
 
 _LOCK_IT: Final = "uv lock, or: uv pip compile --generate-hashes pyproject.toml -o requirements.txt, and commit it"
@@ -40,7 +41,7 @@ def examine_machine(project: Project, environ: Mapping[str, str]) -> Iterator[Sy
         "uv",
         uv,
         "environments are rebuilt in seconds",
-        "environments are rebuilt by pip, in minutes",
+        "environments are rebuilt by pip, in minutes" if find_spec("pip") else "and no pip: no environment is rebuilt",
         "pip install 'pytest-mlrun[audit]'",
     )
     opened = open_repository(project.root)
@@ -55,6 +56,7 @@ def examine_machine(project: Project, environ: Mapping[str, str]) -> Iterator[Sy
         _LOCK_IT,
     )
     yield from _examine_data(project)
+    yield from examine_times(project.times(project.metrics))
     yield from _examine_signers(project)
 
 
@@ -85,10 +87,11 @@ def _examine_signers(project: Project) -> Iterator[Symptom]:
         return
     yield Symptom("signers", lacks=False, said=f"read from the protected branch, {signers.digest[:19]}…")
     for alias in sorted(project.aliases):
+        asked = policy_of(project, alias).approvals
         yield symptom(
             f"alias {alias}",
-            policy_of(project, alias).approvals,
-            "asks for approvals",
+            not asks_for_nobody(project, alias),
+            "asks for approvals" if asked else "asks for no approval; what comes after it does",
             "asks for no approval",
             f"write approvals = 1 under [aliases.{alias}] in mlrun.toml",
         )

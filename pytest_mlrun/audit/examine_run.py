@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Final
 
 from pytest_mlrun.audit.case import Case
 from pytest_mlrun.audit.environment import read_environment
 from pytest_mlrun.audit.interpreter import check_interpreter
 from pytest_mlrun.audit.locks import normalize, read_pins
-from pytest_mlrun.audit.symptom import Symptom, symptom
+from pytest_mlrun.audit.symptom import Symptom, examine_times, symptom
 from pytest_mlrun.errors import CodeError, MlrunError
 from pytest_mlrun.pillars.dependency_locks import find_dependency_locks
 from pytest_mlrun.pillars.git import Repository, open_repository
+from pytest_mlrun.project import read_project
+from pytest_mlrun.records.project import Project
 from pytest_mlrun.registry.commits import check_kept_elsewhere
 
 _OWN: Final = "pytest-mlrun"
@@ -35,14 +39,7 @@ def examine_run(case: Case, environ: Mapping[str, str]) -> Iterator[Symptom]:
     yield Symptom("interpreter", pillar.status != "pass", pillar.said, pillar.cure)
     yield from _examine_environment(case)
     yield from _examine_randomness(case)
-    metrics = len(case.run.metrics) if case.run else 0
-    yield symptom(
-        "metrics",
-        metrics,
-        f"{metrics} to compare",
-        "no metric was logged: nothing can be compared",
-        "log one: mlrun.log_metric(name, value)",
-    )
+    yield from _examine_metrics(case)
 
 
 def _examine_registration(case: Case) -> Iterator[Symptom]:
@@ -237,3 +234,31 @@ def _pinned(case: Case) -> list[str]:
     run = case.run
     found = json.loads(run.context.get("rand.pinned", "[]")) if run else []
     return [str(name) for name in found]
+
+
+def _examine_metrics(case: Case) -> Iterator[Symptom]:
+    metrics = case.run.metrics if case.run else {}
+    yield symptom(
+        "metrics",
+        metrics,
+        f"{len(metrics)} to compare",
+        "no metric was logged: nothing can be compared",
+        "log one: mlrun.log_metric(name, value)",
+    )
+    evaluated = {name for name in metrics if case.fact(f"evaluated.{name}")}
+    yield from examine_times(_recorded_project(case).times(metrics.keys() - evaluated), again=", and train again")
+
+
+def _recorded_project(case: Case) -> Project:
+    """Return what ``mlrun.toml`` says in the commit: an audit asks no other; that of today if it cannot be read."""
+    repository = open_repository(case.project.root)
+    if isinstance(repository, str) or case.project.config_file is None:
+        return case.project
+    with TemporaryDirectory(prefix="mlrun-") as folder:
+        path = Path(folder, case.project.config_file.name)
+        try:
+            inside = case.project.config_file.relative_to(repository.root).as_posix()
+            path.write_bytes(repository.ask("show", f"{case.text('code.commit')}:{inside}"))
+            return read_project(path)
+        except (MlrunError, ValueError):
+            return case.project

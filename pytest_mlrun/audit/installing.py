@@ -49,12 +49,14 @@ class InstallError(Exception):
     Attributes:
         said: Why, a sentence.
         infrastructure: Whether that says nothing of the record: no network.
+        cure: What to do about it, where that is known.
     """
 
-    def __init__(self, said: str, *, infrastructure: bool = False) -> None:
+    def __init__(self, said: str, *, infrastructure: bool = False, cure: str = "") -> None:
         super().__init__(said)
         self.said = said
         self.infrastructure = infrastructure
+        self.cure = cure
 
 
 @dataclass(slots=True)
@@ -160,7 +162,8 @@ class Installer:
             command = [sys.executable, "-m", "pip", "--python", str(self.python), "install", "--no-deps", "--no-input"]
             command += ["--cache-dir", str(self.cache)] if self.cache else ["--no-cache-dir"]
         else:
-            raise InstallError("neither uv nor pip is installed beside pytest-mlrun", infrastructure=True)
+            said = "neither uv nor pip is installed beside pytest-mlrun"
+            raise InstallError(said, infrastructure=True, cure="install uv there: uv pip install 'pytest-mlrun[audit]'")
         done = self._run([*command, *_options_of(arguments, uv=bool(self.uv))])
         self.yanked += _YANKED.findall(done.output)
         self.yanked += [f"{name}=={version}" for name, version in _YANKED_BY_PIP.findall(done.output)]

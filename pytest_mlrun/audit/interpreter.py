@@ -75,7 +75,7 @@ def check_interpreter(case: Case, environ: Mapping[str, str]) -> tuple[AuditedPi
         said,
         method=_METHOD,
         evidence={"recorded": wanted, "found": close.version},
-        findings=(f"{said}: what is replayed can at best be consistent",),
+        findings=(f"{said}: what is replayed can at best be consistent, or equal bit by bit",),
         cure=cure,
     ), close
 

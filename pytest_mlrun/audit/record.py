@@ -8,11 +8,11 @@ from contextlib import suppress
 from pytest_mlrun.audit.case import Case
 from pytest_mlrun.errors import MlrunError, RegistryError
 from pytest_mlrun.records.audit import AuditedApproval, AuditedPillar
-from pytest_mlrun.records.event import Approval, ModelVersion
+from pytest_mlrun.records.event import Approval, ModelState, ModelVersion
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.registry.approving import check_approval, with_authors
+from pytest_mlrun.registry.approving import check_approval, instant_of_counting, with_authors
 from pytest_mlrun.registry.checking import check_model
-from pytest_mlrun.registry.promoting import policy_of
+from pytest_mlrun.registry.promoting import asks_for_nobody
 from pytest_mlrun.registry.signers import Signers, find_past_signers, read_signers
 
 _METHOD = "digest of the record recomputed; event chain and ssh-keygen signatures verified"
@@ -74,6 +74,7 @@ def check_approvals(case: Case) -> tuple[AuditedApproval, ...]:
     with suppress(RegistryError):  # its commit is missing here: the code pillar says so
         version = with_authors(case.project, version)
     mine = [one for one in case.state.approvals if one.version == version.version]
+    counted = _counted(case.state, version)
     return tuple(
         AuditedApproval(
             one.principal,
@@ -83,13 +84,23 @@ def check_approvals(case: Case) -> tuple[AuditedApproval, ...]:
             one.expires_us,
             one.note,
             one.signers,
-            _why_not(case, one, version),
+            _why_not(case, one, version, before_us=counted.get(one.number, one.time_us)),
         )
         for one in mine
     )
 
 
-def _why_not(case: Case, approval: Approval, version: ModelVersion) -> str:
+def _counted(state: ModelState, version: ModelVersion) -> dict[int, int]:
+    """Return the approvals that promotions of a version rest on, and when each must not have expired."""
+    promotions = [one for one in state.events if one.kind == "promoted" and one.body["version"] == version.version]
+    return {
+        number: instant_of_counting(state.events, event)
+        for event in reversed(promotions)
+        for number in _numbers(event.body["approvals"])
+    }
+
+
+def _why_not(case: Case, approval: Approval, version: ModelVersion, *, before_us: int) -> str:
     try:
         past = find_past_signers(case.project, approval.signers)
         # A key that was revoked may have been in other hands when it signed: no clock but its own says since when.
@@ -98,15 +109,13 @@ def _why_not(case: Case, approval: Approval, version: ModelVersion) -> str:
         return error.headline
     if past is None:
         return "its signers were never on the protected branch"
-    reason, _ = check_approval(
-        approval,
-        version,
-        (approval.role,),
-        Signers(past.content, past.digest, revoked),
-        time_us=approval.time_us,
-        before_us=approval.time_us,
-    )
-    return reason
+    then, now = Signers(past.content, past.digest), Signers(past.content, past.digest, revoked)
+    reasons = [
+        check_approval(approval, version, (approval.role,), signers, time_us=approval.time_us, before_us=before_us)[0]
+        for signers in ((now, then) if revoked is not None else (now,))
+    ]
+    # ssh-keygen does not say which of its questions was answered with no.
+    return "the key that signed it is revoked" if reasons[0] and not reasons[-1] else reasons[0]
 
 
 def _broken(case: Case) -> AuditedPillar:
@@ -133,12 +142,7 @@ def _refused(case: Case, approvals: tuple[AuditedApproval, ...]) -> Iterator[str
     """Yield which approvals, that an alias of the version rests on, do not hold."""
     if case.version is None or case.state is None:
         return
-    numbers = {
-        number
-        for event in case.state.events
-        if event.kind == "promoted" and event.body["version"] == case.version.version
-        for number in _numbers(event.body["approvals"])
-    }
+    numbers = _counted(case.state, case.version)
     mine = [one for one in case.state.approvals if one.version == case.version.version]
     for approval, told in zip(mine, approvals, strict=True):
         if told.reason and approval.number in numbers:
@@ -156,7 +160,7 @@ def _findings(case: Case, version: ModelVersion, approvals: tuple[AuditedApprova
         if approval.reason:
             yield f"an approval of {approval.principal} does not count: {approval.reason}"
     for alias in case.subject.aliases:
-        if not policy_of(case.project, alias).approvals:
+        if asks_for_nobody(case.project, alias):
             yield f"[aliases.{alias}] asks for no approval"
 
 

@@ -108,7 +108,7 @@ def replay(
         return Replayed(pillar=_describe_failure(ended))
     recorded = take_recorded(run, case.store.reader(), where=str(case.store.path))
     reproduction = compare_replay(recorded, again, Store.open(store).reader(), project)
-    return _describe(reproduction, run, again, ended)
+    return _describe(reproduction, case, run, again)
 
 
 def _project_of(case: Case, tree: Tree) -> Project:
@@ -158,7 +158,7 @@ def _describe_failure(ended: Ended) -> AuditedPillar:
     )
 
 
-def _describe(reproduction: Reproduction, run: RunRecord, again: RunRecord, ended: Ended) -> Replayed:
+def _describe(reproduction: Reproduction, case: Case, run: RunRecord, again: RunRecord) -> Replayed:
     findings: list[str] = []
     if again.outcome != run.outcome:
         why = again.cause_detail or again.cause or "no cause known"
@@ -173,7 +173,7 @@ def _describe(reproduction: Reproduction, run: RunRecord, again: RunRecord, ende
         evidence={"run": again.digest},
         findings=(reproduction.reason, *findings) if bad else tuple(findings),
         not_checked=("network, and files outside the scratch folder, could be reached",),
-        cure="see where they part: pytest-mlrun audit -v" if ended.good or bad else "",
+        cure=f"see where they part: git checkout {case.text('code.commit')[:10]} && pytest-mlrun replay {run.short_id}",
     )
     return Replayed(
         reproduction.verdict,

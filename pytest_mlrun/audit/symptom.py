@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 
@@ -33,3 +34,20 @@ def symptom(what: str, good: object, there: str, missing: str, cure: str) -> Sym
         cure: What to do then.
     """
     return Symptom(what, lacks=False, said=there) if good else Symptom(what, lacks=True, said=missing, cure=cure)
+
+
+def examine_times(times: Mapping[str, str], *, again: str = "") -> Iterator[Symptom]:
+    """Yield a lack for each metric that no training repeats: how long something took.
+
+    Args:
+        times: Such metrics, with their units.
+        again: What else has to be done, for a run that is recorded already.
+    """
+    for name, unit in times.items():
+        yield Symptom(
+            f"metric {name}",
+            lacks=True,
+            said=f"a time ({unit}), which is another in each training: every audit will have diverged",
+            cure=f"write {name} = {{ abs = inf }} under [replay.tolerances] in mlrun.toml{again}; "
+            "if it is a result of the model, the tolerance that it has to keep",
+        )

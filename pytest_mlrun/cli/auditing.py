@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final
 from pytest_mlrun.audit.case import Case, describe_subject
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.refs import find_run
-from pytest_mlrun.cli.registries import find_named_version, find_version, record_of
-from pytest_mlrun.cli.source import find_store, open_reader
+from pytest_mlrun.cli.registries import find_named_version, find_version, need_store, record_of
+from pytest_mlrun.cli.source import open_reader
 from pytest_mlrun.errors import ArtifactError, RegistryDamagedError, StoreDamagedError, StoreWriteError
 from pytest_mlrun.records.audit import AuditRecord, encode_audit
 from pytest_mlrun.records.event import ModelState, ModelVersion
@@ -43,8 +43,8 @@ def find_case(ref: str, args: argparse.Namespace, console: Console) -> Case:
     from pytest_mlrun.store.store import Store
 
     project = find_project(console.folder, stop=Path(console.folder.anchor))
+    store = Store.open(need_store(ref, args, console))
     source = open_reader(args, console)
-    store = Store.open(find_store(args, console))
     registered: tuple[ModelState, ModelVersion] | None = None
     try:
         registered = find_named_version(ref, console)
@@ -119,7 +119,7 @@ def _write_report(record: AuditRecord, content: bytes, args: argparse.Namespace,
         (folder / "audit.json.sig").unlink()
     for name, text in files.items():
         _write_file(folder / name, text)
-    console.note(clean_text(f"report:     {folder / 'audit.html'}"))
+    console.note(clean_text(f"report:     {os.path.relpath(folder / 'audit.html', console.folder)}"))
 
 
 def _write_file(path: Path, content: bytes) -> None:

@@ -6,20 +6,20 @@ import argparse
 import json
 from dataclasses import asdict
 
+from pytest_mlrun.audit.symptom import Symptom
 from pytest_mlrun.cli.auditing import find_case
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.registries import find_registry
 from pytest_mlrun.report.table import clean_text, wrap_text
 
 _LABEL = 15
-_HANGING = 8 + _LABEL
+_STATUS = 8
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
     """Run ``pytest-mlrun doctor``."""
     from pytest_mlrun.audit.examine_project import examine_machine
     from pytest_mlrun.audit.examine_run import examine_run
-    from pytest_mlrun.audit.symptom import Symptom
 
     symptoms: list[Symptom] = []
     if args.ref:
@@ -33,8 +33,9 @@ def run(args: argparse.Namespace, console: Console) -> int:
     if args.json:
         console.write_all(json.dumps(asdict(symptom)) for symptom in symptoms)
         return 1 if lacking else 0
+    label = max([_LABEL, *(len(symptom.what) + 2 for symptom in symptoms)])
     for symptom in symptoms:
-        _write(symptom.what, symptom.said, symptom.cure, lacks=symptom.lacks, console=console)
+        _write(symptom, label, console)
     about = f"an audit of {args.ref}" if args.ref else "audits of what is trained here"
     if lacking:
         count = "1 thing" if len(lacking) == 1 else f"{len(lacking)} things"
@@ -44,10 +45,11 @@ def run(args: argparse.Namespace, console: Console) -> int:
     return 0
 
 
-def _write(what: str, said: str, cure: str, *, lacks: bool, console: Console) -> None:
-    head = f"{'lacks' if lacks else 'ok':<8}{what:<{_LABEL}}"
-    for line in wrap_text(clean_text(f"{head}{said}"), console.width, hanging=_HANGING):
-        console.write(line, {"red": lacks})
-    if lacks and cure:
-        for line in wrap_text(clean_text(f"{'':{_HANGING}}→ {cure}"), console.width, hanging=_HANGING + 2):
+def _write(symptom: Symptom, label: int, console: Console) -> None:
+    hanging = _STATUS + label
+    head = f"{'lacks' if symptom.lacks else 'ok':<{_STATUS}}{symptom.what:<{label}}"
+    for line in wrap_text(clean_text(f"{head}{symptom.said}"), console.width, hanging=hanging):
+        console.write(line, {"red": symptom.lacks})
+    if symptom.lacks and symptom.cure:
+        for line in wrap_text(clean_text(f"{'':{hanging}}→ {symptom.cure}"), console.width, hanging=hanging + 2):
             console.write(line)

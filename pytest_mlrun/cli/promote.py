@@ -15,7 +15,7 @@ from pytest_mlrun.registry.actor import find_actor
 from pytest_mlrun.registry.log import path_of
 from pytest_mlrun.registry.promoting import promote
 from pytest_mlrun.registry.refs import VersionRef, check_alias
-from pytest_mlrun.report.table import clean_text
+from pytest_mlrun.report.table import clean_text, wrap_text
 
 
 def run(args: argparse.Namespace, console: Console) -> int:
@@ -42,7 +42,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     )
     met = [*done.policy.requires, *(f"approved by {name}" for name in done.approved_by)]
     if met:
-        console.write(clean_text(f"  met:        {', '.join(met)}"))
+        console.write_all(wrap_text(clean_text(f"  met:        {', '.join(met)}"), console.width, hanging=14))
     elif alias not in project.aliases:
         console.write(clean_text(f"  unguarded:  mlrun.toml has no [aliases.{alias}]"))
     files = [path_of(project.root, done.event)]

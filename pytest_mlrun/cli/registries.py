@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.projects import find_named_project
-from pytest_mlrun.cli.source import RunSource, open_source
-from pytest_mlrun.errors import QueryError, RunNotFoundError
+from pytest_mlrun.cli.source import RunSource, find_store, open_source
+from pytest_mlrun.errors import QueryError, RunNotFoundError, StoreError
 from pytest_mlrun.records.event import ModelState, ModelVersion
 from pytest_mlrun.records.project import Project
 from pytest_mlrun.records.run import RunRecord
@@ -87,6 +87,26 @@ def require_note(note: str | None, verb: str) -> str:
     if note is None or not note.strip():
         raise QueryError("--note is needed: it is what history shows", next_step=f"say why: {verb} --note '…'")
     return note
+
+
+def need_store(ref: str, args: argparse.Namespace, console: Console) -> Path:
+    """Return the folder of the store that has the run of a reference.
+
+    Raises:
+        StoreError: There is none here, as in a fresh clone; of a model version it says which run it must have.
+    """
+    try:
+        return find_store(args, console)
+    except StoreError as error:
+        named = find_named_version(ref, console)
+        if named is None:
+            raise
+        version = named[1]
+        raise StoreError(
+            f"the run of {version.ref} is in no store here: {version.run_id[-8:]}",
+            where=error.where,
+            next_step="name the store that has it: --store PATH, before the verb",
+        ) from None
 
 
 def find_named_version(ref: str, console: Console) -> tuple[ModelState, ModelVersion] | None:

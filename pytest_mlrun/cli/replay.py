@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.progress import Progress
 from pytest_mlrun.cli.refs import find_run
+from pytest_mlrun.cli.registries import need_store
 from pytest_mlrun.cli.source import find_store, open_reader
 from pytest_mlrun.errors import RunNotFoundError, StoreError
 from pytest_mlrun.records.names import STORE_FOLDER, name_of_replays
@@ -78,7 +79,7 @@ def _find(args: argparse.Namespace, console: Console, project: Project) -> tuple
 
     if args.ref.endswith(_BUNDLE):
         return open_exported(console.folder / args.ref), _store_for(args, console, project)
-    store = find_store(args, console)
+    store = need_store(args.ref, args, console)
     reader = open_reader(args, console)
     return take_recorded(find_run(args.ref, reader, console), reader, where=str(store)), store
 

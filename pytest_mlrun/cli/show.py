@@ -6,7 +6,7 @@ import argparse
 
 from pytest_mlrun.cli.console import Console
 from pytest_mlrun.cli.refs import find_run
-from pytest_mlrun.cli.registries import find_named_version
+from pytest_mlrun.cli.registries import find_named_version, need_store
 from pytest_mlrun.cli.source import DAMAGED, RunSource, note_doubtful, open_source, warn_of_damage
 from pytest_mlrun.errors import ArtifactError, StoreDamagedError, StoreError
 from pytest_mlrun.records.event import ModelState, ModelVersion
@@ -22,6 +22,7 @@ def run(args: argparse.Namespace, console: Console) -> int:
     """Run ``pytest-mlrun show``."""
     registered = find_named_version(args.ref, console)
     try:
+        need_store(args.ref, args, console)
         source = open_source(args, console)
         record = find_run(args.ref, source, console)
     except StoreError as error:

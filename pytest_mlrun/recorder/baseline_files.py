@@ -75,7 +75,7 @@ def find_judge(row: RunRecord, runs: Iterable[RunRecord]) -> RunRecord | None:
 
 
 def pack_baseline(store: Path, row: RunRecord, reader: Reader, *, judge_id: str = "") -> bytes:
-    """Return the bundle that is committed for a run: predictions and labels, no models.
+    """Return the bundle that is committed for a run: predictions, labels and environment, no models.
 
     Args:
         store: Folder of the store.

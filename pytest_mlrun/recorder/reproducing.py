@@ -13,7 +13,7 @@ from pytest_mlrun.registry.log import list_models
 from pytest_mlrun.registry.promoting import find_record
 from pytest_mlrun.registry.refs import parse_ref
 from pytest_mlrun.registry.resolve import resolve
-from pytest_mlrun.rules.reproduction import compare_runs
+from pytest_mlrun.rules.reproduction import compare_runs, with_findings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -88,13 +88,24 @@ def compare_replay(recorded: Recorded, replayed: RunRecord, reader: Reader, proj
     names = {*recorded.run.metrics, *replayed.metrics}
     names |= {artifact.name for artifact in recorded.run.artifacts if artifact.role == "predictions"}
     noted = json.loads(replayed.context.get(FINDINGS, "[]"))
-    return compare_runs(
+    found = compare_runs(
         recorded.account(),
         read_account(replayed, reader),
         overrides=project.replay.overrides(sorted(names)),
         spread=recorded.spread,
         findings=[str(finding) for finding in noted],
     )
+    return with_findings(found, _times_that_differ(found, project))
+
+
+def _times_that_differ(found: Reproduction, project: Project) -> list[str]:
+    """Return what to do about metrics that are times, which no training repeats."""
+    differing = [metric.name for metric in found.metrics if metric.status == "differs"]
+    return [
+        f"{name} is a time ({unit}), another one in each training; if it is no result of the model, say so in "
+        f"mlrun.toml, under [replay.tolerances]: {name} = {{ abs = inf }}"
+        for name, unit in project.times(differing).items()
+    ]
 
 
 def environment_of(recorded: Recorded) -> Mapping[str, object] | None:

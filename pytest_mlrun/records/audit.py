@@ -128,7 +128,9 @@ class AuditSubject:
     @property
     def name(self) -> str:
         """``churn/3``, or how a run is named."""
-        return f"{self.model}/{self.version}" if self.model else f"run {self.run_id[-8:] or self.ref}"
+        if self.model:
+            return f"{self.model}/{self.version}"
+        return f"run {self.run_id[-8:]}" if self.run_id else self.ref
 
 
 @dataclass(frozen=True, slots=True)

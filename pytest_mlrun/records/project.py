@@ -6,12 +6,13 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal
 
 from pytest_mlrun.records.reproduction import Tolerance
 from pytest_mlrun.records.retention import Retention
 
 Goal = Literal["max", "min"]
+_TIMES: Final = frozenset({"ns", "us", "\N{MICRO SIGN}s", "ms", "s", "sec", "seconds", "min", "minutes", "h", "hours"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +116,8 @@ class ReplaySettings:
     Attributes:
         environment: Names of environment variables that the tests need, beside those that every replay gets.
         tolerances: Name of a metric, or a pattern, to how far it may lie from the recorded one: `{ rel = 1e-6, abs =
-            1e-9 }`, as a part of it or whatever it is. `predictions/*` are those of `evaluate`.
+            1e-9 }`, as a part of it or whatever it is; `{ abs = inf }` holds it to nothing. `predictions/*` are those
+            of `evaluate`.
     """
 
     environment: tuple[str, ...] = ()
@@ -162,6 +164,13 @@ class Project:
         if name in self.metrics:
             return self.metrics[name]
         return next((known for pattern, known in self.metrics.items() if fnmatchcase(name, pattern)), None)
+
+    def times(self, metrics: Iterable[str]) -> dict[str, str]:
+        """Return those of these metrics whose unit is one of time, with it, and for which no tolerance is written."""
+        names = sorted(metrics)
+        written = self.replay.overrides(names)
+        units = {name: known.unit for name in names if (known := self.metric(name)) is not None}
+        return {name: unit for name, unit in units.items() if unit in _TIMES and name not in written}
 
 
 class Goals(Mapping[str, Goal]):

@@ -143,6 +143,22 @@ def count_approvals(
     return Count(tuple(numbers), tuple(names), tuple(refused))
 
 
+def instant_of_counting(events: Sequence[Event], promotion: Event) -> int:
+    """Return the instant at which an approval that a promotion counted must not have expired.
+
+    Args:
+        events: The model's events.
+        promotion: One of them: going back to a version, it asks for what counted when the alias was last given to it.
+    """
+    same = {name: promotion.body[name] for name in ("version", "alias")}
+    given = [
+        one.time_us
+        for one in events
+        if one.kind == "promoted" and one.number < promotion.number and same.items() <= one.body.items()
+    ]
+    return max(given, default=promotion.time_us)
+
+
 def check_approval(
     approval: Approval,
     version: ModelVersion,

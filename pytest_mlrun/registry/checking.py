@@ -13,7 +13,7 @@ from pytest_mlrun.errors import MlrunError, RegistryDamagedError, RegistryError
 from pytest_mlrun.records.event import Approval, Event, ModelState, ModelVersion
 from pytest_mlrun.records.project import Project
 from pytest_mlrun.records.run import RunRecord
-from pytest_mlrun.registry.approving import check_approval, check_registration, with_authors
+from pytest_mlrun.registry.approving import check_approval, check_registration, instant_of_counting, with_authors
 from pytest_mlrun.registry.fold import fold
 from pytest_mlrun.registry.log import FOLDER, list_models, path_of, read_log
 from pytest_mlrun.registry.promoting import policy_of
@@ -195,12 +195,14 @@ class _ModelCheck:
         if needed and not self.state.versions[version].principal:
             return f"{self._model}/{version} is {alias!r}, and its registration is not signed"
         given = [self._valid[number] for number in cast("list[int]", body["approvals"]) if number in self._valid]
+        counted_us = instant_of_counting(self.state.events, event)
         counted = [
             (approval, key)
             for approval, key in given
             if (approval.version, approval.alias) == (version, alias)
             and (not roles or approval.role in roles)
             and key != self._registrars.get(version)
+            and approval.expires_us > counted_us
         ]
         people = min(len({approval.principal for approval, _ in counted}), len({key for _, key in counted}))
         if people >= needed:

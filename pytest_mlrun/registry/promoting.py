@@ -45,6 +45,13 @@ def policy_of(project: Project, alias: str) -> Policy:
     return read_policy(alias, project.aliases.get(alias, {}), where=str(project.config_file))
 
 
+def asks_for_nobody(project: Project, alias: str) -> bool:
+    """Return whether a version takes an alias without any approval, on the way to nothing that asks for one."""
+    beyond = (policy_of(project, other) for other in project.aliases)
+    guarded = (policy.approvals for policy in beyond if policy.alias == alias or alias in policy.predecessors)
+    return not any(guarded)
+
+
 def promote(
     project: Project,
     state: ModelState,

@@ -23,6 +23,8 @@ _MEANS: Final[Mapping[str, str]] = {
     "INCONCLUSIVE": "Nothing can be said: the audit could not be carried to its end.",
 }
 _STATUS: Final = {"pass": "holds", "finding": "holds, with findings", "fail": "FAILS", "unchecked": "not checked"}
+_NAMES: Final = frozenset({"cpython", "pypy", "git"})
+_WRONG: Final = frozenset({"differs", "missing", "extra"})
 _FACTS: Final = {
     "host.name": "host",
     "host.cpu": "processor",
@@ -42,13 +44,23 @@ p { margin: .4rem 0; } ul { margin: .3rem 0; padding-left: 1.3rem; }
 .verdict { border-left: .4rem solid; padding: .3rem 0 .3rem 1rem; }
 .good { color: var(--good); } .bad { color: var(--bad); } .mid { color: var(--mid); } .quiet { opacity: .72; }
 .verdict p { color: CanvasText; }
-table { border-collapse: collapse; width: 100%; font-size: .93rem; }
+table { border-collapse: collapse; width: 100%; font-size: .93em; }
 th, td { text-align: left; vertical-align: top; padding: .35rem .8rem .35rem 0; border-bottom: 1px solid var(--soft); }
 th { font-weight: 600; } td.number { font-variant-numeric: tabular-nums; text-align: right; white-space: nowrap; }
-th.number { text-align: right; }
+th.number { text-align: right; } td.short, th.short { white-space: nowrap; }
+td:last-child, th:last-child { padding-right: 0; }
 code { font: .86em ui-monospace, monospace; overflow-wrap: anywhere; }
 .wide { overflow-x: auto; }
-@media print { body { margin: 0; max-width: none; } h2 { break-after: avoid; } tr { break-inside: avoid; } }
+@media (max-width: 44rem) {
+  .stacked thead { display: none; }
+  .stacked tr { display: flex; flex-wrap: wrap; column-gap: .8rem; border-bottom: 1px solid var(--soft); }
+  .stacked td { border: 0; padding: .2rem 0; } .stacked td.long { flex-basis: 100%; order: 1; padding-bottom: .6rem; }
+}
+@media print {
+  @page { margin: 1.6cm; }
+  body { margin: 0; max-width: none; font-size: 10pt; } h2 { break-after: avoid; } tr, .verdict { break-inside: avoid; }
+  .wide { overflow-x: visible; } th, td { padding-right: .5rem; }
+}
 """
 
 
@@ -85,7 +97,8 @@ def _verdict(record: AuditRecord) -> Iterator[str]:
     yield f'<p class="quiet">Audit of {escape(record.subject.name)}, {show_instant(record.began_us)}</p>'
     yield f'<div class="verdict {colour}"><h1>{escape(record.headline.replace("_", " "))}</h1>'
     yield f"<p>{escape(_MEANS[record.verdict])}</p>"
-    yield f"<p>{escape(_sentence(record.reason))}</p>"
+    if record.verdict not in REPRODUCED:  # the reason of these is what they mean
+        yield f"<p>{escape(_sentence(record.reason))}</p>"
     if record.divergence:
         yield f"<p>Where they part: {escape(_sentence(record.divergence))}</p>"
     yield "</div>"
@@ -128,7 +141,9 @@ def _pillars(pillars: Sequence[AuditedPillar]) -> Iterator[str]:
                 f'<span class="quiet">{took}</span>',
             ]
         )
-    yield _table(("pillar", "", "found, and how", "took"), rows)
+    yield _table(
+        ("pillar", "", "found, and how", "took"), rows, marks={1: "short", 2: "long", 3: "short"}, kind="stacked"
+    )
 
 
 def _metrics(record: AuditRecord) -> Iterator[str]:
@@ -137,6 +152,8 @@ def _metrics(record: AuditRecord) -> Iterator[str]:
         yield "<p>None was compared: nothing was trained.</p>"
         return
     yield f"<p>Environments compared: level {escape(record.level)}, {escape('; '.join(record.level_reasons))}.</p>"
+    # What is wrong is what a reader looks for.
+    ordered = sorted(record.metrics, key=lambda metric: metric.status not in _WRONG)
     rows = [
         [
             escape(metric.name),
@@ -147,10 +164,12 @@ def _metrics(record: AuditRecord) -> Iterator[str]:
             escape(metric.source),
             _status(metric),
         ]
-        for metric in record.metrics
+        for metric in ordered
     ]
     titles = ("metric", "recorded", "replayed", "difference", "allowed", "by", "")
-    yield '<div class="wide">' + _table(titles, rows, numbers=(1, 2, 3)) + "</div>"
+    yield (
+        '<div class="wide">' + _table(titles, rows, marks=dict.fromkeys((1, 2, 3), "number") | {6: "short"}) + "</div>"
+    )
 
 
 def _people(record: AuditRecord) -> Iterator[str]:
@@ -160,7 +179,8 @@ def _people(record: AuditRecord) -> Iterator[str]:
     yield from (f'<p class="bad"><strong>{escape(_sentence(text))}</strong></p>' for text in warned)
     if record.approvals:
         rows = [_approval(approval) for approval in record.approvals]
-        yield _table(("approved by", "as", "for", "on", "counts until", "note", "signature"), rows)
+        titles = ("approved by", "as", "for", "on", "counts until", "note", "signature")
+        yield '<div class="wide">' + _table(titles, rows, marks={1: "short", 3: "short", 4: "short"}) + "</div>"
 
 
 def _approval(approval: AuditedApproval) -> list[str]:
@@ -217,15 +237,18 @@ def _bullets(texts: Iterable[str]) -> str:
     return "<ul>" + "".join(f"<li>{escape(text)}</li>" for text in texts) + "</ul>"
 
 
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: Sequence[int] = ()) -> str:
-    """Return a table of cells that are HTML already."""
-    mark = dict.fromkeys(numbers, ' class="number"')
-    head = "".join(f"<th{mark.get(at, '')}>{title}</th>" for at, title in enumerate(titles))
+def _table(
+    titles: Sequence[str], rows: Iterable[Sequence[str]], *, marks: Mapping[int, str] | None = None, kind: str = ""
+) -> str:
+    """Return a table of cells that are HTML already, with the classes of columns and of the table."""
+    classes = {at: f' class="{name}"' for at, name in (marks or {}).items()}
+    head = "".join(f"<th{classes.get(at, '')}>{title}</th>" for at, title in enumerate(titles))
     body = "".join(
-        "<tr>" + "".join(f"<td{mark.get(at, '')}>{cell}</td>" for at, cell in enumerate(row)) + "</tr>\n"
+        "<tr>" + "".join(f"<td{classes.get(at, '')}>{cell}</td>" for at, cell in enumerate(row)) + "</tr>\n"
         for row in rows
     )
-    return f"<table>{f'<thead><tr>{head}</tr></thead>' if titles else ''}\n<tbody>{body}</tbody></table>"
+    begin = f'<table class="{kind}">' if kind else "<table>"
+    return f"{begin}{f'<thead><tr>{head}</tr></thead>' if titles else ''}\n<tbody>{body}</tbody></table>"
 
 
 def _number(value: float | None) -> str:
@@ -240,4 +263,7 @@ def _status(metric: AuditedMetric) -> str:
 
 
 def _sentence(text: str) -> str:
-    return text[:1].upper() + text[1:] + ("" if text.endswith((".", "!", "?")) else ".") if text else ""
+    """Return a text as a sentence; a name that it begins with, such as that of a metric, stays as it is written."""
+    first = text.partition(" ")[0].rstrip(":,;")
+    begun = text[:1].upper() + text[1:] if first.isalpha() and first not in _NAMES else text
+    return begun + ("" if text.endswith((".", "!", "?")) else ".") if text else ""

@@ -196,8 +196,7 @@ def _pairs(state: ModelState, version: ModelVersion) -> Iterator[tuple[str, str]
             yield "approved", _join(given, dated, approval.note)
     if not any(approval.version == version.version for approval in state.approvals):
         yield "approved", "by nobody"
-    audits = state.audits.get(version.version, ())
-    yield "audited", ", ".join(audits) or "never"
+    yield from _audits(state, version)
     for point in endpoints_of(state, version.version):
         yield "serves", _join(point.name, f"follows {point.alias}" if point.alias else "", show_instant(point.since_us))
     for file in version.files:
@@ -207,6 +206,14 @@ def _pairs(state: ModelState, version: ModelVersion) -> Iterator[tuple[str, str]
         yield "judged by", f"run {version.judge_id[-8:]}"
     if version.commit:
         yield "kept by", f"refs/mlrun/{version.model}-{version.version} at {version.commit[:_SHORT_COMMIT]}"
+
+
+def _audits(state: ModelState, version: ModelVersion) -> Iterator[tuple[str, str]]:
+    audits = [event for event in state.events if event.kind == "audited" and event.body["version"] == version.version]
+    for event in audits:
+        yield "audited", _join(str(event.body["verdict"]), show_instant(event.time_us), event.who, event.note)
+    if not audits:
+        yield "audited", "never"
 
 
 def _join(*parts: str) -> str:

@@ -226,7 +226,8 @@ def _gates_passed(known: Evidence) -> Unmet | None:
 
 
 def _replayed(known: Evidence) -> Unmet | None:
-    if any(verdict in {"REPRODUCED_EXACTLY", "REPRODUCED"} for verdict in known.audits):
+    told = [verdict for verdict in known.audits if verdict != "INCONCLUSIVE"]
+    if told and told[-1] in {"REPRODUCED_EXACTLY", "REPRODUCED"}:
         return None
     found = f"its audits say {', '.join(known.audits)}" if known.audits else "nobody has reproduced it yet"
     return Unmet("replayed", found, f"reproduce it: pytest-mlrun audit {known.ref}")

@@ -218,13 +218,15 @@ def _looser(recorded: Account, metrics: Sequence[MetricComparison], tolerances: 
     found = []
     for metric in metrics:
         written, value = tolerances.overrides.get(metric.name), metric.recorded
-        if written is None or value is None or not math.isfinite(value):
+        if written is None or value is None or metric.replayed is None or not math.isfinite(value):
             continue
         default = plain.default(metric.name).allowed(value)
         how = recorded.scorings.get(metric.name)
         if metric.flips is not None and how is not None:
             default = (plain.flips(metric.name) or 0) / max(1, len(recorded.predictions[how.predictions]))
-        if written.allowed(value) > default:
+        if written.allowed(value) == math.inf:
+            found.append(f"{metric.name} is not held to anything ({written.source}): it decides nothing")
+        elif written.allowed(value) > default:
             found.append(
                 f"the tolerance of {metric.name} ({written.source}) is looser than that of {plain.level}: "
                 f"{written.allowed(value):.3g} instead of {default:.3g}"

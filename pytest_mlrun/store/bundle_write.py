@@ -57,7 +57,7 @@ def pack_run(
         run_id: The run; it must have ended.
         choice: Which of its artifacts.
         also: Names of further artifacts.
-        companions: Ids of runs that belong to it; of them come predictions and labels.
+        companions: Ids of runs that belong to it; of them come predictions, labels and environment.
 
     Raises:
         RunNotFoundError: There is no such run.
@@ -141,7 +141,7 @@ def _choose(row: RunRecord, choice: Choice, also: Sequence[str], *, absent: set[
 
 
 def _is_in(artifact: Artifact, choice: Choice) -> bool:
-    if artifact.role in _ROWS:
+    if artifact.role in _ROWS or (artifact.role == "environment" and artifact.size_bytes <= SMALL_BYTES):
         return choice != "none"
     return choice == "small" and artifact.role not in _LARGE and artifact.size_bytes <= SMALL_BYTES
 

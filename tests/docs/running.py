@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 
 import yaml
@@ -144,9 +145,10 @@ def _check_command(words: list[str], place: str) -> bool:
     for name in [word.partition("=")[0] for word in words]:
         assert not name.startswith("PYTEST_MLRUN") or name in variables, f"{place}: no variable {name}"
         assert not name.startswith("--mlrun") or name in flags, f"{place}: no option {name}"
-    if "pytest-mlrun" in words:
-        verb = words[words.index("pytest-mlrun") + 1 :]
-        make_parser().parse_args(verb)  # leaves with a message where there is no such verb or option
+    programs = [Path(word).name for word in words]
+    if "pytest-mlrun" in programs:
+        verb = takewhile(lambda word: word not in {"&&", "||", "|", ";"}, words[programs.index("pytest-mlrun") + 1 :])
+        make_parser().parse_args(list(verb))  # leaves with a message where there is no such verb or option
         return True
     return "pytest" in words
 

@@ -112,6 +112,8 @@ def test_a_pipeline_that_could_not_run_is_refused(line: str, said: str) -> None:
 def test_a_pipeline_with_a_verb_that_does_not_exist_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         check_pipeline("job: {script: [pytest-mlrun verfiy]}", "page")
+    with pytest.raises(SystemExit):
+        check_pipeline("0 3 * * * cd x && .venv/bin/pytest-mlrun audit --every && true", "page")
 
     assert "verfiy" in capsys.readouterr().err
 

@@ -16,7 +16,7 @@ import sys
 import threading
 import time
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -278,15 +278,39 @@ def toy(trained: Toy, tmp_path: Path) -> Toy:
     return replace(trained, path=tmp_path / "toy")
 
 
-def write_run(store: Store, run: RunRecord) -> None:
+def write_run(store: Store, run: RunRecord, *, points: Mapping[str, list[tuple[int, float]]] | None = None) -> None:
     writer = store.writer(session_id=run.session_id)
     writer.start(RunStart(**{name: getattr(run, name) for name in RunStart.__slots__}))
     for metric, value in run.metrics.items():
-        writer.append(writer.channel(run.run_id, metric), value, None)
+        for step, point in (points or {}).get(metric, [(None, value)]):
+            writer.append(writer.channel(run.run_id, metric), point, step)
     for artifact in run.artifacts:
         writer.artifact(run.run_id, artifact)
     writer.finish(run.run_id, RunEnd(**{name: getattr(run, name) for name in RunEnd.__slots__}))
     writer.close()
+
+
+def write_as_if_trained_with(store: Store, python: str, *, drift: float) -> None:
+    """Write a run "older", which differs from a recorded one in its interpreter, and in a metric by a little."""
+    reader = store.reader()
+    run = reader.find("test_train[1.0]")
+    document = json.loads(reader.read_artifact(run, "environment.json"))
+    document["python"]["version"] = python
+    digest, size = store.objects.put_bytes(json.dumps(document).encode())
+    older = replace(
+        run,
+        run_id=run.run_id[:-8] + "00000002",
+        name="older",
+        context={**run.context, "env.python": json.dumps(python)},
+        metrics={**run.metrics, "val_roc_auc": run.metrics["val_roc_auc"] + drift},
+        artifacts=tuple(
+            replace(one, digest=digest, size_bytes=size) if one.name == "environment.json" else one
+            for one in run.artifacts
+        ),
+    )
+    points = {name: reader.series(run.run_id, name) for name in run.series}
+    stepped = {name: list(zip(one.steps, one.values, strict=True)) for name, one in points.items()}
+    write_run(store, older, points=stepped)
 
 
 def test_code_data_lock_and_environment_are_gone_and_the_model_is_reproduced_bit_for_bit(toy: Toy) -> None:
@@ -350,6 +374,25 @@ def test_a_number_that_the_code_does_not_yield_has_diverged(toy: Toy) -> None:
     assert "val_roc_auc" in str(record["reason"])
     statuses = {one["name"]: one["status"] for one in record["metrics"]}  # type: ignore[attr-defined]
     assert (statuses["val_roc_auc"], statuses["val_accuracy"]) == ("differs", "exact")
+
+
+@pytest.mark.parametrize(
+    ("drift", "expected"),
+    [(0.0, (0, "REPRODUCED_EXACTLY", "L3")), (1e-6, (1, "CONSISTENT", "L3"))],
+    ids=["every bit is equal", "the last digits differ"],
+)
+def test_another_patch_of_the_interpreter_is_a_finding_and_what_it_trains_is_at_best_consistent(
+    toy: Toy, drift: float, expected: tuple[int, str, str]
+) -> None:
+    here, recorded = "{}.{}.{}".format(*sys.version_info[:3]), "{}.{}.99".format(*sys.version_info[:2])
+    write_as_if_trained_with(Store.open(toy.path / ".pytest_mlrun"), recorded, drift=drift)
+
+    code, record = toy.audit("older")
+
+    assert (code, record["verdict"], record["level"]) == expected
+    assert pillar(record, "interpreter")["status"] == "finding"
+    assert f"interpreter: cpython {here} in place of {recorded}: " in str(record["findings"])
+    assert toy.leftovers() == []
 
 
 def test_uncommitted_changes_without_a_lock_are_replayed_from_their_patch_with_findings(toy: Toy) -> None:

@@ -453,6 +453,30 @@ def test_a_tolerance_of_the_project_counts_and_is_a_finding_where_it_is_looser(
     )
 
 
+@pytest.mark.slow
+def test_a_time_that_differs_says_what_to_write_and_what_is_written_holds_it_to_nothing(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTEST_MLRUN_FRESH", "1")
+    pytester.makepyfile(
+        test_it="""
+        import time, pytest
+        @pytest.mark.mlrun(experiment="q2", seed=1)
+        def test_it(mlrun): mlrun.log_metrics({"loss": 0.5, "train_s": time.perf_counter()})
+        """
+    )
+    pytester.makefile(".toml", mlrun='[metrics.train_s]\nunit = "s"\n')
+    pytester.runpytest_inprocess("--mlrun").assert_outcomes(passed=1)
+
+    diverged = pytester.runpytest_inprocess("--mlrun", "--mlrun-replay", "test_it")
+    pytester.makefile(".toml", mlrun='[metrics.train_s]\nunit = "s"\n[replay.tolerances]\ntrain_s = { abs = inf }\n')
+    reproduced = pytester.runpytest_inprocess("--mlrun", "--mlrun-replay", "test_it")
+
+    assert (diverged.ret, reproduced.ret) == (1, 0)
+    diverged.stdout.fnmatch_lines(["DIVERGED  test_it *", "train_s differs", "  - train_s is a time (s), another one*"])
+    reproduced.stdout.fnmatch_lines(["REPRODUCED  test_it *", "  - train_s is not held to anything (mlrun.toml)*"])
+
+
 # -- data --------------------------------------------------------------------------------------------------------------
 
 DATA = """
@@ -529,8 +553,8 @@ MARKED = """
 """
 
 
-def test_fingerprints_say_where_a_replay_parts_even_where_no_metric_does(
-    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch
+def test_fingerprints_say_where_a_replay_parts_even_where_no_metric_does_and_diff_says_the_same(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PYTEST_MLRUN_FRESH", "1")
     pytester.makepyfile(test_it=dedent(MARKED))
@@ -549,3 +573,7 @@ def test_fingerprints_say_where_a_replay_parts_even_where_no_metric_does(
         ]
     )
     same.stdout.no_fnmatch_line("divergence *")
+    said = next(line for line in other.outlines if line.startswith("divergence")).removeprefix("divergence").strip()
+    capsys.readouterr()
+    assert main(["diff", "test_train", "replay of test_train"]) == 1
+    assert said in capsys.readouterr().out

@@ -60,7 +60,9 @@ def test_another_patch_is_a_finding_and_never_taken_silently(tmp_path: Path) -> 
     pillar, found = check_interpreter(case_of(tmp_path, env__python='"3.99.4"'), home(tmp_path))
 
     assert found is not None
-    assert pillar.findings == ("cpython 3.99.5 in place of 3.99.4: what is replayed can at best be consistent",)
+    assert pillar.findings == (
+        "cpython 3.99.5 in place of 3.99.4: what is replayed can at best be consistent, or equal bit by bit",
+    )
 
 
 def test_another_minor_version_or_implementation_is_no_substitute(tmp_path: Path) -> None:

@@ -148,6 +148,16 @@ def test_a_page_without_a_training_says_that_no_number_was_compared_and_what_to_
     assert "git fetch origin" in text
 
 
+def test_the_page_names_a_metric_as_it_is_written_and_what_is_wrong_first() -> None:
+    wrong = replace(RECORD.metrics[0], name="z_last", status="differs")
+    diverged = replace(RECORD, verdict="DIVERGED", reason="z_last differs", metrics=(*RECORD.metrics, wrong))
+
+    said = [text.strip() for text in read(render_page(diverged, digest=DIGEST)).words if text.strip()]
+
+    assert "z_last differs." in said
+    assert [text for text in said if text in {"z_last", RECORD.metrics[0].name}] == ["z_last", RECORD.metrics[0].name]
+
+
 def test_the_json_has_no_float_and_says_each_number_twice() -> None:
     plain = json.loads(encode_audit(RECORD), parse_float=lambda text: pytest.fail(f"a float: {text}"))
 

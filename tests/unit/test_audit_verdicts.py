@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +12,10 @@ from pathlib import Path
 import pytest
 
 from pytest_mlrun.records.event import Event
+from pytest_mlrun.records.identity import now_us
 from pytest_mlrun.records.run import Artifact
-from pytest_mlrun.registry.encoding import compute_event_digest, decode, encode
+from pytest_mlrun.registry.encoding import canonical, compute_event_digest, decode, encode
+from pytest_mlrun.registry.signing import sign
 from pytest_mlrun.store.store import Store
 from tests.unit.registry_desk import Desk
 
@@ -193,7 +196,60 @@ def test_an_approval_by_a_key_that_is_revoked_today_is_rejected(signed: Desk) ->
     code, record = audit(signed)
 
     assert (code, record["verdict"]) == (1, "REJECTED")
-    assert "the approval of bob@example.org for production does not hold" in str(record["reason"])
+    assert record["reason"] == (
+        "record: the approval of bob@example.org for production does not hold: the key that signed it is revoked"
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("key", "namespace", "lasts_us", "why"),
+    [
+        ("mallory", "mlrun-approve-ml-lead", None, "Could not verify signature."),
+        ("bob", "mlrun-register", None, "namespace does not match"),
+        ("bob", "mlrun-approve-ml-lead", 1, "it expired on "),
+    ],
+    ids=["unknown key", "signed in another namespace", "expired when it was promoted"],
+)
+def test_an_approval_that_nobody_may_count_is_rejected_whoever_made_the_chain_whole(
+    signed: Desk, key: str, namespace: str, lasts_us: int | None, why: str
+) -> None:
+    approved = json.loads((signed.path / "mlrun-registry" / "churn" / "000002.json").read_bytes())
+
+    def sign_again(body: dict[str, object]) -> None:
+        statement = body["statement"]
+        assert isinstance(statement, dict)
+        if lasts_us is not None:
+            statement["expires_us"] = approved["time_us"] + lasts_us
+        body["signature"] = sign(canonical(statement), key=signed.key(key), namespace=namespace)
+
+    rewrite(signed, 2, sign_again)
+
+    code, record = audit(signed)
+
+    assert (code, record["verdict"]) == (1, "REJECTED")
+    findings = " ".join(map(str, pillar(record, "record")["findings"]))  # type: ignore[call-overload]
+    assert re.search(f"bob@example.org for .* does not hold.*{why}", findings)
+    assert pillar(record, "replay")["status"] == "unchecked"
+    code, out, _ = signed.do("verify")
+    assert (code, "churn/1 is 'production' with 0 of 1 approvals" in out) == (3, True)
+
+
+@pytest.mark.slow
+def test_an_approval_that_counted_once_counts_for_going_back_after_it_expired(
+    signed: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed.register("second")
+    signed.approve("churn/2", key="bob")
+    assert signed.promote("churn/2")[0] == 0
+    for clock in ("promoting", "log"):
+        monkeypatch.setattr(f"pytest_mlrun.registry.{clock}.now_us", lambda: now_us() + 200 * 86_400_000_000)
+    assert signed.promote("churn/1")[0] == 0
+    signed.commit("back")
+
+    _, record = audit(signed)
+
+    assert pillar(record, "record")["status"] == "pass"
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -85,6 +86,65 @@ def test_a_run_is_told_what_its_audit_would_lack(desk: Desk) -> None:
         "metrics": "no metric was logged: nothing can be compared",
     }
     assert all(cure for lacks, _, cure in found.values() if lacks)
+
+
+def test_a_metric_that_no_training_repeats_is_a_lack_until_the_recorded_file_says_what_holds_it(desk: Desk) -> None:
+    config = (
+        '[metrics.train_s]\nunit = "s"\n[metrics.eta_mae]\nunit = "min"\n[replay.tolerances]\neta_mae = { rel = 0 }\n'
+    )
+    (desk.path / "mlrun.toml").write_text(config)
+    desk.commit("no tolerance", push=False)
+    desk.record("first", metrics={"train_s": 2.5, "eta_mae": 1.0})
+    (desk.path / "mlrun.toml").write_text(config + "train_s = { abs = inf }\n")
+    desk.commit("held to nothing", push=False)
+    desk.record("second", metrics={"train_s": 2.5, "eta_mae": 1.0})
+
+    first, second, to_come = examine(desk, "first")[1], examine(desk, "second")[1], examine(desk)[1]
+
+    assert first["metric train_s"][:2] == (
+        True,
+        "a time (s), which is another in each training: every audit will have diverged",
+    )
+    assert first["metric train_s"][2].startswith(
+        "write train_s = { abs = inf } under [replay.tolerances] in mlrun.toml, and train again; if it is a result"
+    )
+    assert [what for found in (second, to_come) for what in found if what.startswith("metric ")] == []
+    assert "metric eta_mae" not in first
+
+
+def test_an_alias_on_the_way_to_one_that_asks_for_approvals_lacks_none(desk: Desk) -> None:
+    config = (desk.path / "mlrun.toml").read_text()
+    (desk.path / "mlrun.toml").write_text(config + 'predecessors = ["staging"]\n[aliases.staging]\n[aliases.demo]\n')
+
+    _, found = examine(desk)
+
+    assert {what: lacks for what, (lacks, _, _) in found.items() if what.startswith("alias ")} == {
+        "alias production": False,
+        "alias staging": False,
+        "alias demo": True,
+    }
+
+
+def test_a_clone_without_a_store_is_told_which_run_it_must_have(desk: Desk) -> None:
+    desk.register("first")
+    run = Store.open(desk.path / ".pytest_mlrun").reader().find("first")
+    shutil.rmtree(desk.path / ".pytest_mlrun")
+
+    said = [desk.do(verb, "churn/1") for verb in ("show", "doctor", "audit", "replay")]
+
+    assert [code for code, _, _ in said] == [2, 2, 2, 2]
+    assert {err.splitlines()[0] for _, _, err in said} == {
+        f"error: the run of churn/1 is in no store here: {run.short_id}"
+    }
+    assert "digest       sha256:" in said[0][1]
+
+
+def test_what_is_said_never_touches_the_name_of_what_it_is_about(desk: Desk) -> None:
+    (desk.path / "mlrun.toml").write_text('[data.a_long_name_of_data]\npath = "churn.csv"\nkeep = "copy"\n')
+
+    _, out, _ = desk.do("doctor")
+
+    assert "ok      data a_long_name_of_data  runs keep a copy\n" in out
 
 
 @pytest.mark.slow

@@ -229,7 +229,7 @@ def test_without_the_store_the_registry_still_says_what_it_knows(plain: Desk) ->
     assert code == 2
     assert f"data         churn  {DATA}" in out.splitlines()
     assert "randomness   seed 42" in out.splitlines()
-    assert err.startswith("error: no run store found")
+    assert err.startswith("error: the run of churn/1 is in no store here: ")
 
 
 def test_history_is_the_changelog(plain: Desk) -> None:

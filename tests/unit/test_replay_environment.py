@@ -85,6 +85,7 @@ def test_a_tolerance_holds_for_a_name_before_a_pattern(tmp_path: Path) -> None:
     [
         ("[replay.tolerances.auc]\nrtol = 1", "unknown key 'rtol' in .*; did you mean 'rel'"),
         ("[replay.tolerances.auc]\nrel = -1", "rel must be a number of 0 or more, not -1"),
+        ("[replay.tolerances.auc]\nrel = inf", "rel must be a number of 0 or more, not inf"),
         ("[replay.tolerances.auc]\nabs = nan", "abs must be a number of 0 or more, not nan"),
         ("[replay.tolerances]\nauc = {}", "the tolerance of 'auc' says nothing"),
         ("[replay.tolerances]\nauc = 1e-3", "auc must be a section, not 0.001"),

@@ -52,6 +52,7 @@ def test_a_version_that_meets_everything_may_take_the_alias() -> None:
         ({"gates": ["PASS", "INCONCLUSIVE"]}, "gates_passed", "1 of 2 gates did not pass: INCONCLUSIVE"),
         ({"audits": []}, "replayed", "nobody has reproduced it yet"),
         ({"audits": ["CONSISTENT"]}, "replayed", "its audits say CONSISTENT"),
+        ({"audits": ["REPRODUCED", "DIVERGED"]}, "replayed", "its audits say REPRODUCED, DIVERGED"),
         ({"held": {}, "registered_us": 0}, "predecessors", "it has never been 'staging'"),
         ({"held": {"staging": NOW_US - 335 * HOUR_US}}, "min_age", "it has not been 'staging' for 14d"),
         ({"approved_by": [], "refused": ["eve: no"]}, "approvals", "0 of 1 by ml-lead; eve: no"),
@@ -92,6 +93,12 @@ def test_who_held_the_alias_before_need_not_wait_again() -> None:
     held = {"production": NOW_US - HOUR_US}
 
     assert judge(ALL, replace(GOOD, held=held), now_us=NOW_US) == ()
+
+
+def test_an_audit_that_could_not_decide_takes_nothing_back() -> None:
+    known = replace(GOOD, audits=["DIVERGED", "REPRODUCED_EXACTLY", "INCONCLUSIVE"])
+
+    assert judge(ALL, known, now_us=NOW_US) == ()
 
 
 def test_an_alias_without_policy_asks_for_nothing() -> None:
