@@ -15,7 +15,7 @@ from pytest_mlrun.store.fold import FoldedRun, fold_events, fold_runs
 from pytest_mlrun.store.layout import LogFiles, list_damaged, list_logs, list_segments, list_set_aside
 from pytest_mlrun.store.locks import find_boot_id
 from pytest_mlrun.store.log import read_log
-from pytest_mlrun.store.points import Series, read_points
+from pytest_mlrun.store.points import Records, Series, read_points
 from pytest_mlrun.store.quarantine import list_quarantined
 from pytest_mlrun.store.salvage import Damage, is_intact, salvage
 from pytest_mlrun.store.segment import Segment, SegmentFacts, build_runs, open_segment
@@ -170,7 +170,7 @@ class Viewer:
         log = read_log(read_bytes(files.events))
         status = "running" if log.header.get("boot") == boot else "running?"
         states = fold_events(log.events).values()
-        runs = list(fold_runs(states, load_points=lambda: read_points(files.points), unfinished=status))
+        runs = list(fold_runs(states, load_points=lambda: _read_live_points(files), unfinished=status))
         if log.damaged:
             lost = tuple(run.record.run_id for run in runs if not is_intact(run.record))
             view.damaged.append(Damage(str(files.events), "the log is damaged", lost))
@@ -179,6 +179,19 @@ class Viewer:
             return
         view.segments.append(_as_segment(files.log, runs))
         view.live_series.update({run.record.run_id: run.series for run in runs})
+
+
+def _read_live_points(files: LogFiles) -> Records:
+    """Read the points of a log whose events were read before.
+
+    Raises:
+        FileNotFoundError: The log was sealed meanwhile, and its points went after its events.
+    """
+    records = read_points(files.points)
+    # Whoever seals removes the events first. Without this look, a run that had points would be shown without any.
+    if not len(records):
+        files.events.stat()
+    return records
 
 
 def _as_segment(log: str, runs: list[FoldedRun]) -> Segment:
