@@ -81,8 +81,8 @@ def test_a_kill_at_any_step_of_a_merge_is_healed_by_the_next(
         assert server(killed, whole) == [0]
         assert show(killed) == after
         assert list(verify_store(Store.open(killed))) == []
-        # What a process killed after its last commit did not remove is ignored, and waits for a compaction; an object that
-        # it had written aside waits for a collection.
+        # What a process killed after its last commit did not remove is ignored, and waits for a compaction; an object
+        # that it had written aside waits for a collection.
         aside = {f"tmp/{path.name}" for path in (killed / "tmp").glob("object-*")}
         assert names(killed) - files - aside <= names(part)
         assert {f"tmp/{path.name}" for path in (killed / "tmp").iterdir()} == aside
