@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 MUST_DETECT = "gate.must_detect."
 """Context of a drop that a gate itself, and no marker, must be able to see."""
 _BESIDE = {"floor": "ceiling", "ceiling": "floor"}
-_TESTED = {"floor", "ceiling", "no-regression"}
-_CLAIMS = {"this model", "this procedure"}
+_TESTED = frozenset({"floor", "ceiling", "no-regression"})
+_CLAIMS = frozenset({"this model", "this procedure"})
 """Of folds, and of seeds without rows, there is nothing to draw samples from."""
 
 

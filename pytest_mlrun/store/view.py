@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,7 +15,7 @@ from pytest_mlrun.store.fold import FoldedRun, fold_events, fold_runs
 from pytest_mlrun.store.layout import LogFiles, list_damaged, list_logs, list_segments, list_set_aside
 from pytest_mlrun.store.locks import find_boot_id
 from pytest_mlrun.store.log import read_log
-from pytest_mlrun.store.points import Records, Series, read_points
+from pytest_mlrun.store.points import Series, read_points
 from pytest_mlrun.store.quarantine import list_quarantined
 from pytest_mlrun.store.salvage import Damage, is_intact, salvage
 from pytest_mlrun.store.segment import Segment, SegmentFacts, build_runs, open_segment
@@ -78,16 +78,18 @@ class Viewer:
         live: dict[str, View | None] = {}
         for _ in range(_MOST_TRIES):
             # A directory listing is no snapshot: a compaction may swap files while it is read. What was opened stays
-            # readable when its file is gone, so only what is new has to be looked at, until nothing is.
+            # readable when its file is gone, so only what is new has to be looked at, until nothing new replaces what
+            # was there. What others seal meanwhile replaces a log that is younger than this view.
             new = [name for name in list_segments(self._root) if name not in seen]
             doubtful = list_set_aside(self._root) if new else frozenset()
             seen |= {name: self._open(name, kept=name in doubtful) for name in new}
             replaced = {name for segment, _ in seen.values() if segment is not None for name in segment.facts.replaces}
-            unread = [] if new else [log for log in logs if log not in live and f"log:{log}" not in replaced]
-            live |= self._read_live(unread)
-            if not new and None not in [live[log] for log in unread]:
+            unread = [log for log in logs if log not in live and f"log:{log}" not in replaced]
+            known = {*seen, *(f"log:{log}" for log in logs)}
+            if not unread and not any(_replaces(seen[name], known) for name in new):
                 self._opened = {name: entry for name, entry in self._opened.items() if name in seen}
                 return self._assemble(seen, {log: view for log, view in live.items() if f"log:{log}" not in replaced})
+            live |= self._read_live(unread)
         raise StoreError(
             "the run store changes faster than it can be read",
             where=str(self._root),
@@ -126,7 +128,7 @@ class Viewer:
             try:
                 self._add_live(LogFiles(self._root, log), view, boot=boot)
             except FileNotFoundError:
-                found[log] = None  # sealed meanwhile: its segment is in the next listing
+                found[log] = None  # sealed meanwhile: its segment, if it had any runs, is in the next listing
             else:
                 found[log] = view
         return found
@@ -170,7 +172,7 @@ class Viewer:
         log = read_log(read_bytes(files.events))
         status = "running" if log.header.get("boot") == boot else "running?"
         states = fold_events(log.events).values()
-        runs = list(fold_runs(states, load_points=lambda: _read_live_points(files), unfinished=status))
+        runs = list(fold_runs(states, load_points=lambda: read_points(files.points), unfinished=status))
         if log.damaged:
             lost = tuple(run.record.run_id for run in runs if not is_intact(run.record))
             view.damaged.append(Damage(str(files.events), "the log is damaged", lost))
@@ -181,17 +183,10 @@ class Viewer:
         view.live_series.update({run.record.run_id: run.series for run in runs})
 
 
-def _read_live_points(files: LogFiles) -> Records:
-    """Read the points of a log whose events were read before.
-
-    Raises:
-        FileNotFoundError: The log was sealed meanwhile, and its points went after its events.
-    """
-    records = read_points(files.points)
-    # Whoever seals removes the events first. Without this look, a run that had points would be shown without any.
-    if not len(records):
-        files.events.stat()
-    return records
+def _replaces(found: _Found, known: Collection[str]) -> bool:
+    """Return whether a segment took the place of what a view has seen; one that is gone again did."""
+    segment, damages = found
+    return not damages if segment is None else any(name in known for name in segment.facts.replaces)
 
 
 def _as_segment(log: str, runs: list[FoldedRun]) -> Segment:

@@ -38,7 +38,7 @@ FLAKY = """
 """
 
 
-@pytest.mark.parametrize("arguments", [[], ["-n", "2"]], ids=["alone", "xdist"])
+@pytest.mark.parametrize("arguments", [[], pytest.param(["-n", "2"], marks=pytest.mark.slow)], ids=["alone", "xdist"])
 def test_a_rerun_adds_a_second_attempt_and_keeps_the_first(
     pytester: pytest.Pytester, stored_runs: Runs, arguments: list[str]
 ) -> None:

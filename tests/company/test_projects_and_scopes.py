@@ -107,6 +107,7 @@ def test_a_run_of_a_package_conftest_can_be_tagged_from_an_autouse_fixture_that_
     assert [run.tags["by"] for run in stored_runs()] == ["conftest", "conftest"]
 
 
+@pytest.mark.slow
 def test_fixtures_and_replicates_draw_the_same_wherever_and_in_whatever_order_they_run(
     pytester: pytest.Pytester, stored_runs: Runs
 ) -> None:

@@ -75,6 +75,7 @@ def test_a_dead_worker_leaves_an_orphan_that_the_summary_counts(pytester: pytest
     result.stdout.fnmatch_lines(["*1 orphaned*"])
 
 
+@pytest.mark.slow
 def test_the_facts_of_the_session_are_found_once(pytester: pytest.Pytester, stored_runs: Runs) -> None:
     pytester.makepyfile(
         """

@@ -150,6 +150,7 @@ def aside(folder: Path) -> dict[str, bytes]:
     return {path.relative_to(place).as_posix(): path.read_bytes() for path in place.glob("*/*.arrow")}
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_step_of_quarantine_keeps_all_that_was_readable_and_the_damaged_files(
     server: Server, damaged: Path, tmp_path: Path
 ) -> None:

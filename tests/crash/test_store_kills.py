@@ -23,7 +23,9 @@ from tests.crash.store_jobs import (
 )
 
 
-@pytest.mark.parametrize("verb", [pytest.param("work", marks=pytest.mark.slow), "finish", "seal"])
+@pytest.mark.parametrize(
+    "verb", [pytest.param("work", marks=pytest.mark.slow), "finish", pytest.param("seal", marks=pytest.mark.slow)]
+)
 def test_a_kill_at_any_step_of_recording_loses_and_doubles_nothing(server: Server, tmp_path: Path, verb: str) -> None:
     rehearsal = tmp_path / "rehearsal"
     rehearsal.mkdir()

@@ -21,6 +21,7 @@ SLOW = {
     "docs/how-to/exchange",
     "docs/how-to/retention",
     "docs/registry",
+    "docs/replay",
     "docs/gates",
     "docs/how-to/naming",
     "docs/how-to/sweeps",

@@ -70,6 +70,7 @@ def of(runs: list[RunRecord], experiment: str) -> list[RunRecord]:
     return [run for run in runs if run.experiment == experiment]
 
 
+@pytest.mark.slow
 def test_all_examples_pass_and_every_run_is_recorded(repository: Path, runs: list[RunRecord]) -> None:
     said = (repository / "said.txt").read_text().splitlines()
 
@@ -79,6 +80,7 @@ def test_all_examples_pass_and_every_run_is_recorded(repository: Path, runs: lis
     assert any(line.count(".pytest_mlrun") == 1 for line in said)
 
 
+@pytest.mark.slow
 def test_the_sweep_differs_in_its_params_only(runs: list[RunRecord]) -> None:
     sweep = of(runs, "breast-cancer")
 
@@ -88,6 +90,7 @@ def test_the_sweep_differs_in_its_params_only(runs: list[RunRecord]) -> None:
     assert "cells-lr0.05-leaves4-l20.0" in {run.name for run in sweep}
 
 
+@pytest.mark.slow
 def test_the_sweep_scores_as_boosted_trees_do_on_these_rows(runs: list[RunRecord]) -> None:
     for run in of(runs, "breast-cancer"):
         assert 0.98 < run.metrics["val_roc_auc"] < 1
@@ -95,6 +98,7 @@ def test_the_sweep_scores_as_boosted_trees_do_on_these_rows(runs: list[RunRecord
         assert {artifact.role for artifact in run.artifacts} >= {"predictions", "labels", "model"}
 
 
+@pytest.mark.slow
 def test_a_regressions_estimator_is_recorded_by_its_settings(runs: list[RunRecord]) -> None:
     regressions = of(runs, "diabetes")
 
@@ -105,6 +109,7 @@ def test_a_regressions_estimator_is_recorded_by_its_settings(runs: list[RunRecor
         assert "residuals.png" in {artifact.name for artifact in run.artifacts}
 
 
+@pytest.mark.slow
 def test_the_network_keeps_a_point_for_every_epoch(repository: Path, runs: list[RunRecord]) -> None:
     reader = open_store(repository / ".pytest_mlrun")
 
@@ -117,6 +122,7 @@ def test_the_network_keeps_a_point_for_every_epoch(repository: Path, runs: list[
         assert "curves.png" in {artifact.name for artifact in run.artifacts}
 
 
+@pytest.mark.slow
 def test_the_churn_sweep_is_named_by_its_settings_and_follows_every_iteration(
     repository: Path, runs: list[RunRecord]
 ) -> None:
@@ -136,6 +142,7 @@ def test_the_churn_sweep_is_named_by_its_settings_and_follows_every_iteration(
         }
 
 
+@pytest.mark.slow
 def test_the_churn_winner_has_the_highest_auc_above_the_precision_floor(runs: list[RunRecord]) -> None:
     allowed = [run for run in of(runs, "churn-2026q2") if run.metrics["val_precision"] >= 0.6]
     [judged] = of(runs, "churn-2026q2-winner")
@@ -147,7 +154,10 @@ def test_the_churn_winner_has_the_highest_auc_above_the_precision_floor(runs: li
     assert judged.metrics["test_roc_auc"] > 0.75
 
 
-@pytest.mark.parametrize("example", EXAMPLES)
+@pytest.mark.parametrize(
+    "example",
+    [pytest.param(name, marks=() if name == "churn_lightgbm" else pytest.mark.slow) for name in EXAMPLES],
+)
 def test_a_snapshot_is_what_its_script_makes(example: str, tmp_path: Path) -> None:
     folder = shutil.copytree(ROOT / "examples" / example, tmp_path / example, ignore=UNWANTED)
     [file] = (folder / "data").iterdir()

@@ -647,17 +647,17 @@ def test_one_changed_byte_of_the_data_trains_nothing(fresh: Callable[[str], Chec
     assert {(run.cause, len(run.metrics)) for run in checkout.runs()} == {("data_snapshot", 0)}
 
 
+@pytest.mark.slow
 def test_a_fresh_checkout_compares_with_the_committed_baseline(fresh: Callable[[str], Checkout]) -> None:
     checkout = fresh("fresh_checkout")
-    checkout.pytest("--mlrun", "tests/test_regression.py")
-    (run,) = checkout.runs()
-    exported = checkout.run("pytest-mlrun", "export", run.run_id, "-o", "mlrun-baselines/spam@production.mlrun")
+    first = checkout.pytest("--mlrun", "--mlrun-update-baselines", "tests/test_regression.py")
     checkout.commit()
     shutil.rmtree(checkout.path / ".pytest_mlrun")
 
     answer = checkout.pytest("--mlrun", "tests/test_regression.py")
 
-    assert exported.code == 0
+    assert first.code == 1  # so that a person looks
+    assert checkout.git("ls-files", "mlrun-baselines") == "mlrun-baselines/spam@production.mlrun"
     assert answer.outcomes == {"passed": 1}
 
 

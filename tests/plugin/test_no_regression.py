@@ -323,7 +323,7 @@ def test_a_release_proves_floors_and_a_number_without_rows_proves_nothing(pytest
     ("options", "m", "judged"),
     [
         (("-k", "base or new1"), 4, 1),
-        (("-n", "2", "-p", "xdist", "--dist", "loadfile"), 4, 4),
+        pytest.param(("-n", "2", "-p", "xdist", "--dist", "loadfile"), 4, 4, marks=pytest.mark.slow),
         (("--mlrun-gates", "36"), 36, 4),
     ],
 )

@@ -218,9 +218,9 @@ DRAWS = """
     "arguments",
     [
         [],
-        ["-k", "test_run"],
+        pytest.param(["-k", "test_run"], marks=pytest.mark.slow),
         ["-p", "randomly"],
-        ["-p", "randomly", "-p", "no:cacheprovider"],
+        pytest.param(["-p", "randomly", "-p", "no:cacheprovider"], marks=pytest.mark.slow),
         ["-p", "xdist", "-n", "2"],
         pytest.param(["-p", "randomly", "-p", "xdist", "-n", "2"], marks=pytest.mark.slow),
         ["--deselect", "test_draws.py::test_noise"],

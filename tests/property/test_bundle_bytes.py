@@ -78,6 +78,7 @@ def test_a_flip_of_any_byte_is_refused_or_changes_nothing(original: Path) -> Non
     assert harmless <= len(unpack(content))
 
 
+@pytest.mark.slow
 def test_a_cut_anywhere_is_noticed(original: Path) -> None:
     content = original.read_bytes()
 

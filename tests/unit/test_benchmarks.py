@@ -283,7 +283,8 @@ def test_required_trackers_are_pinned() -> None:
     pinned = {line.partition("==")[0] for line in lines if "==" in line}
 
     needed = {distribution for name in NAMES for distribution in load_peer(name).distributions}
-    assert needed - {"pytest-mlrun", "pyarrow"} == pinned
+    others = {"blake3", "dvc", "optuna"}  # beside our hashing and our searches
+    assert (needed - {"pytest-mlrun", "pyarrow"}) | others == pinned
 
 
 def test_a_missing_package_means_not_installed() -> None:
