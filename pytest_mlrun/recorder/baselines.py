@@ -65,6 +65,13 @@ class Baseline:
         for run in (self.record, self.judge):
             if run is not None and metric in run.metrics:
                 return run
+        seeds = len(self.seeds_of(metric))
+        if seeds:
+            raise MetricError(
+                f"baseline {self.record.short_id} logged {metric!r} under {seeds} seeds, and not itself",
+                where=f"run {self.record.name}",
+                next_step="compare with all of them: claim='procedure'; or name one of them by its id",
+            )
         known = [*self.record.metrics, *(self.judge.metrics if self.judge is not None else ())]
         raise MetricError(
             f"baseline {self.record.short_id} never logged {metric!r}{did_you_mean(metric, known)}",

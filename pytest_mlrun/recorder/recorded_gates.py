@@ -8,7 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from pytest_mlrun.errors import RunNotFoundError
+from pytest_mlrun.recorder.baseline_files import ASKS
 from pytest_mlrun.recorder.baselines import Baseline, rows_of
+from pytest_mlrun.recorder.looking import GATE as SPENT
 from pytest_mlrun.recorder.model_baselines import find_committed
 from pytest_mlrun.records.names import BASELINES_FOLDER
 from pytest_mlrun.records.project import Goals, Project
@@ -16,6 +18,8 @@ from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.records.verdict import Verdict
 from pytest_mlrun.rules.goals import default_goal
+from pytest_mlrun.rules.over_folds import NEW_DATA
+from pytest_mlrun.rules.over_seeds import ON_THESE_ROWS
 from pytest_mlrun.rules.recorded_gate import RecordedGate
 from pytest_mlrun.rules.scored_rows import ScoredRows, align
 
@@ -29,10 +33,13 @@ _BESIDE = {"floor": "ceiling", "ceiling": "floor"}
 _TESTED = frozenset({"floor", "ceiling", "no-regression"})
 _CLAIMS = frozenset({"this model", "this procedure"})
 """Of folds, and of seeds without rows, there is nothing to draw samples from."""
+_KINDS = {NEW_DATA: "folds", ON_THESE_ROWS: "seeds without rows", "this procedure": "bounds of seeds"}
 
 
 def find_last_run(plan: RunPlan, reader: Reader, *, nodeid: str) -> RunRecord:
     """Return the newest run of a test and its params that came to its end, whatever its gates found.
+
+    A run that asked to become the baseline judged nothing against it, and is passed over.
 
     Raises:
         RunNotFoundError: If there is none: nobody knows what gates it has.
@@ -41,7 +48,10 @@ def find_last_run(plan: RunPlan, reader: Reader, *, nodeid: str) -> RunRecord:
     runs = [
         run
         for run in reader.runs(experiment=plan.experiment, where=wanted)
-        if run.parent_id is None and run.outcome != "skipped" and plan.params.items() <= run.params.items()
+        if run.parent_id is None
+        and run.outcome != "skipped"
+        and plan.params.items() <= run.params.items()
+        and not any(name.startswith(ASKS) for name in run.context)
     ]
     if not runs:
         raise RunNotFoundError(
@@ -50,6 +60,23 @@ def find_last_run(plan: RunPlan, reader: Reader, *, nodeid: str) -> RunRecord:
             next_step=f"record it once: pytest --mlrun {nodeid!r}",
         )
     return runs[-1]
+
+
+def with_children(run: RunRecord, reader: Reader) -> list[RunRecord]:
+    """Return a run and the finished runs below it, which have gates of their own."""
+    family = [run]
+    for each in reader.runs(experiment=run.experiment, session_id=run.session_id):
+        # A child starts after its parent, so its parent is known by now.
+        if each.parent_id in {known.run_id for known in family} and each.status == "finished":
+            family.append(each)
+    return family
+
+
+def untested_kinds(run: RunRecord) -> list[str]:
+    """Return what sort of gates a run recorded for which no samples can be drawn, each once."""
+    # That held-out rows are spent is a verdict, and no gate.
+    left_out = [verdict for verdict in run.gates if verdict.gate != SPENT and not _can_be_tested(verdict)]
+    return list(dict.fromkeys(_KINDS.get(verdict.claim, verdict.gate) for verdict in left_out))
 
 
 def read_gates(run: RunRecord, plan: RunPlan, reader: Reader) -> Iterator[RecordedGate]:
@@ -64,8 +91,7 @@ def read_gates(run: RunRecord, plan: RunPlan, reader: Reader) -> Iterator[Record
         RunNotFoundError: If a baseline is gone.
         StoreError: If rows are missing or damaged.
     """
-    tested = [verdict for verdict in run.gates if verdict.gate in _TESTED and verdict.claim in _CLAIMS]
-    gates = {_identity(verdict): verdict for verdict in tested}
+    gates = {_identity(verdict): verdict for verdict in run.gates if _can_be_tested(verdict)}
     kinds = {(verdict.gate, verdict.metric) for verdict in gates.values()}
     for verdict in gates.values():
         definition = plan.project.metric(verdict.metric)
@@ -80,6 +106,12 @@ def read_gates(run: RunRecord, plan: RunPlan, reader: Reader) -> Iterator[Record
             low=None if definition is None else definition.low,
             high=None if definition is None else definition.high,
         )
+
+
+def _can_be_tested(verdict: Verdict) -> bool:
+    # The bound of a mean over seeds has no one sample of rows either.
+    over_seeds = verdict.margin is None and verdict.claim == "this procedure"
+    return verdict.gate in _TESTED and verdict.claim in _CLAIMS and not over_seeds
 
 
 def _identity(verdict: Verdict) -> tuple[object, ...]:

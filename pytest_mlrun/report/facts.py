@@ -15,6 +15,7 @@ MISSING = "-"
 _BLOCKS = "▁▂▃▄▅▆▇█"
 _DIGITS = 4
 _MOST_DECIMALS = 6
+_MOST_GATES = 4
 
 
 def outcome_of(run: RunRecord) -> str:
@@ -50,7 +51,18 @@ def describe_gates(verdicts: Sequence[Verdict]) -> tuple[list[list[str]], str]:
     tail = f" | {UNCALIBRATED}"
     lines = [verdict_line(verdict) for verdict in verdicts]
     told = [[line.removesuffix(tail) for line in verdict_lines(verdict)] for verdict in verdicts]
-    return told, UNCALIBRATED if any(line.endswith(tail) for line in lines) else ""
+    bare = [verdict for line, verdict in zip(lines, verdicts, strict=True) if line.endswith(tail)]
+    return told, _uncalibrated(bare, among=len(verdicts))
+
+
+def _uncalibrated(bare: Sequence[Verdict], *, among: int) -> str:
+    """Return the sentence, with the gates that it speaks of where others were judged by more than a value."""
+    if not bare or len(bare) == among:
+        return UNCALIBRATED if bare else ""
+    gates = list(dict.fromkeys(f"{verdict.gate} of {verdict.metric}" for verdict in bare))
+    more = [f"{len(gates) - _MOST_GATES} more"] if len(gates) > _MOST_GATES else []
+    word, colon, rest = UNCALIBRATED.partition(": ")
+    return f"{word} ({', '.join([*gates[:_MOST_GATES], *more])}){colon}{rest}"
 
 
 # -- numbers -----------------------------------------------------------------------------------------------------------

@@ -42,21 +42,21 @@ def worsen(rows: ScoredRows, *, to: float, seed: int, short: bool = False) -> Sc
         rows: As recorded; their metric must not be worse than ``to``.
         to: The value.
         seed: Of what is drawn.
-        short: Where whole rows do not add up to it, whether to stop before the value rather than after.
+        short: Where nothing gives the value exactly, whether to stop before it rather than after.
     """
     import numpy as np
 
     metric = parse_metric(rows.metric)
     rng = np.random.default_rng(seed)
     if metric.family == "regression":
-        return _grow_errors(rows, to, rng)
+        return _grow_errors(rows, to, rng, short=short)
     read = read_classification(rows.truth, rows.out, threshold=rows.threshold, labels=rows.labels)
     if metric.family == "decision":
         return _flip(rows, read, to, rng, short=short)
     blend = _sink(rows, read) if _ranks_scores(metric, read) else _mislead(rows, read)
     if not _reaches(blend(1.0), to):
         return None
-    return blend(_bisect(blend, to))
+    return blend(_bisect(blend, to, short=short))
 
 
 def is_worse(metric: str, first: float, second: float) -> bool:
@@ -79,12 +79,13 @@ def _reaches(rows: ScoredRows, to: float) -> bool:
     return value == to or is_worse(rows.metric, value, to)
 
 
-def _bisect(blend: _Blend, to: float, *, high: float = 1.0) -> float:
+def _bisect(blend: _Blend, to: float, *, short: bool, high: float = 1.0) -> float:
     low = 0.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
         low, high = (low, middle) if _reaches(blend(middle), to) else (middle, high)
-    return high
+    # A log-loss grows by the same in every row: what is past the value by rounding alone is so in every sample.
+    return low if short else high
 
 
 # -- classes -----------------------------------------------------------------------------------------------------------
@@ -145,7 +146,7 @@ def _sink(rows: ScoredRows, read: Classification) -> _Blend:
 # -- numbers -----------------------------------------------------------------------------------------------------------
 
 
-def _grow_errors(rows: ScoredRows, to: float, rng: Rng) -> ScoredRows | None:
+def _grow_errors(rows: ScoredRows, to: float, rng: Rng, *, short: bool) -> ScoredRows | None:
     truth: NDArray[np.float64] = rows.truth.astype(float)
     errors = rows.out.astype(float) - truth
     added = errors if errors.any() else rng.standard_normal(errors.shape)
@@ -158,4 +159,4 @@ def _grow_errors(rows: ScoredRows, to: float, rng: Rng) -> ScoredRows | None:
         factor *= 2
         if factor > _MOST_GROWTH:
             return None
-    return grow(_bisect(grow, to, high=factor))
+    return grow(_bisect(grow, to, short=short, high=factor))

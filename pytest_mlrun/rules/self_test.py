@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pytest_mlrun.records.gate_test import GateTest
 from pytest_mlrun.rules.gates import is_broken
 from pytest_mlrun.rules.recorded_gate import RecordedGate, World, at_the_bound, judge_shifted, judge_world, with_drop
+from pytest_mlrun.rules.statistics.decision import MIN_EFF
 
 if TYPE_CHECKING:
     import numpy as np
@@ -120,9 +121,10 @@ def _catch(worlds: _Worlds, told: GateTest) -> GateTest:
 
 def _drops(gate: RecordedGate) -> Iterator[float]:
     margin = gate.verdict.margin or 0.0
-    stated = gate.verdict.mde
-    # Two models that agree in every row state no drop: the least that a handful of rows can make, and more.
-    beyond = stated - margin if stated is not None and stated > margin else max(margin, 10 / len(gate.rows))
+    stated, decisive = gate.verdict.mde, gate.verdict.n_eff or 0.0
+    # Two models that agree in almost every row state none, or that of a few rows: what a handful makes, and more.
+    known = stated is not None and stated > margin and decisive >= MIN_EFF[gate.verdict.require]
+    beyond = stated - margin if known and stated is not None else max(margin, 10 / len(gate.rows))
     for factor in _LADDER:
         yield margin + factor * beyond
 

@@ -14,13 +14,13 @@ if TYPE_CHECKING:
 
 
 def held_out(recording: Recording, gate: Gate | NoRegression) -> HeldOut | None:
-    """Return the look that a gate is, if its rows are held out; of several trainings the first one's."""
-    known = [each for each in (recording, *recording.children) if gate.metric in each.held_out]
+    """Return the look that a gate is, if its rows are held out; of several trainings the last one's."""
+    known = [each for each in (*recording.children, recording) if gate.metric in each.held_out]
     if not known or (getattr(gate, "at", "last") != "last" and recording.series(gate.metric) is not None):
         return None
     from pytest_mlrun.recorder.looking import held_out_of
 
-    return held_out_of(known[0], gate.metric)
+    return held_out_of(known[-1], gate.metric)
 
 
 def policy_of(recording: Recording, gate: Gate | NoRegression) -> GatePolicy:

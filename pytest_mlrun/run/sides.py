@@ -43,6 +43,13 @@ class Stored:
         return self.baseline.name
 
 
+_JUDGED_TOGETHER = {
+    "replicate": "judge all seeds: for run in mlrun.seeds(until=gate), or claim='procedure' of a no-regression gate",
+    "fold": "judge all folds: claim='data' of a no-regression gate",
+}
+"""What the child runs of a loop differ by, and how to judge them together."""
+
+
 def judge_model(recording: Recording, gate: NoRegression) -> Verdict:
     """Compare the model of a run with the one of its baseline.
 
@@ -181,10 +188,19 @@ def refuse_unlogged(recording: Recording, metric: str) -> None:
     Raises:
         MetricError: If it was never logged.
     """
-    if metric not in recording.values:
+    if metric in recording.values:
+        return
+    children = [child for child in recording.children if metric in child.values]
+    if not children:
         from pytest_mlrun.rules.gates import never_logged
 
         raise never_logged(metric, recording.values)
+    repeated = next((param for param in _JUDGED_TOGETHER if param in children[-1].params), "")
+    raise MetricError(
+        f"metric {metric!r} was never logged by this run, but by {len(children)} of its child runs",
+        where=f"run {children[-1].plan.name}" + ("" if len(children) == 1 else " and others"),
+        next_step=_JUDGED_TOGETHER.get(repeated, "judge it where it is logged: with mlrun.child(…) as child: …"),
+    )
 
 
 def _judge(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, cast
 
@@ -24,9 +24,11 @@ if TYPE_CHECKING:
     from pytest_mlrun.recorder.plan import RunPlan
     from pytest_mlrun.records.project import Project
     from pytest_mlrun.records.run import RunRecord
+    from pytest_mlrun.store.reader import Reader
 
 _NAME = "mlrun-self-test"
 _PROPERTY = "mlrun_selftest_"
+_UNTESTED = "mlrun_untested_gates"
 _KEPT_MARKS = frozenset({"skip", "skipif"})
 
 
@@ -76,9 +78,11 @@ class SelfTestHooks:
         from pytest_mlrun.report.gate_tests import render_gate_tests
 
         reports = (report for found in terminalreporter.stats.values() for report in found)
-        tests = [test for report in reports if getattr(report, "when", "") == "call" for test in _told_by(report)]
+        called = [report for report in reports if getattr(report, "when", "") == "call"]
+        tests = [test for report in called for test in _told_by(report)]
+        untested = [gate for report in called for gate in _untested_by(report)]
         width = terminalreporter._tw.fullwidth  # noqa: SLF001 - what pytest itself lays out by
-        lines = render_gate_tests(tests, verbosity=config.get_verbosity(), width=width)
+        lines = render_gate_tests(tests, untested, verbosity=config.get_verbosity(), width=width)
         if lines:
             terminalreporter.section("gate self-test")
         for text, markup in lines:
@@ -109,27 +113,27 @@ class GateItem(pytest.Item):
 
     def runtest(self) -> None:
         """Prove of each gate that it can fail, and fail if one cannot."""
+        from pytest_mlrun.recorder.recorded_gates import find_last_run, untested_kinds, with_children
+        from pytest_mlrun.store.store import Store
+
         with refusing():
-            tests = list(self._prove())
+            plan = self._plan()
+            reader = Store.open(self.config.stash[SETTINGS].store).reader()
+            run = find_last_run(plan, reader, nodeid=self.nodeid)
+            self._check_recorded(run)
+            family = with_children(run, reader)
+            untested = [(each.name, kind) for each in family for kind in untested_kinds(each)]
+            if untested:
+                self.user_properties.append((_UNTESTED, json.dumps(untested)))
+            tests = [test for each in family for test in _prove(each, plan, reader)]
             self.user_properties.extend(
                 (f"{_PROPERTY}{test.gate}_{test.metric}", json.dumps(asdict(test))) for test in tests
             )
             if any(test.problem for test in tests):
                 raise _failure(tests)
         if not tests:
-            pytest.skip("its last run recorded no gate")
-
-    def _prove(self) -> Iterable[GateTest]:
-        from pytest_mlrun.recorder.recorded_gates import find_last_run, read_gates
-        from pytest_mlrun.rules.self_test import prove
-        from pytest_mlrun.store.store import Store
-
-        plan = self._plan()
-        reader = Store.open(self.config.stash[SETTINGS].store).reader()
-        run = find_last_run(plan, reader, nodeid=self.nodeid)
-        self._check_recorded(run)
-        for gate in read_gates(run, plan, reader):
-            yield prove(gate, run=run.name, seed=_seed_of(run, gate.verdict.gate, gate.verdict.metric))
+            kinds = ", ".join(dict.fromkeys(kind for _, kind in untested))
+            pytest.skip(f"cannot be sampled: {kinds}" if kinds else "its last run recorded no gate")
 
     def _plan(self) -> RunPlan:
         item, settings = self.experiment, self.config.stash[SETTINGS]
@@ -150,6 +154,14 @@ class GateItem(pytest.Item):
                     where=f"run {run.name} ({run.short_id})",
                     next_step=f"record it once: pytest --mlrun {self.nodeid!r}",
                 )
+
+
+def _prove(run: RunRecord, plan: RunPlan, reader: Reader) -> Iterator[GateTest]:
+    from pytest_mlrun.recorder.recorded_gates import read_gates
+    from pytest_mlrun.rules.self_test import prove
+
+    for gate in read_gates(run, plan, reader):
+        yield prove(gate, run=run.name, seed=_seed_of(run, gate.verdict.gate, gate.verdict.metric))
 
 
 def _failure(tests: list[GateTest]) -> GateFailure:
@@ -175,3 +187,8 @@ def _project_of(path: Path, rootpath: Path) -> Project:
 def _told_by(report: Any) -> list[GateTest]:
     properties = getattr(report, "user_properties", ())
     return [GateTest(**json.loads(value)) for name, value in properties if str(name).startswith(_PROPERTY)]
+
+
+def _untested_by(report: Any) -> list[tuple[str, str]]:
+    properties = getattr(report, "user_properties", ())
+    return [(run, kind) for name, value in properties if name == _UNTESTED for run, kind in json.loads(value)]

@@ -105,6 +105,19 @@ def test_the_same_model_is_no_new_look_and_when_they_are_spent_a_new_one_sees_no
     assert not [artifact for artifact in spent.artifacts if artifact.role in {"labels", "predictions"}]
 
 
+def test_seeds_on_held_out_rows_are_looks_and_their_gate_names_the_last(pytester: pytest.Pytester) -> None:
+    loop = "[evaluate(one, one.params['replicate']) for one in mlrun.seeds(until=gate, looks=(2,))]"
+
+    result = run(pytester, f"gate = mlrun.floor('test_accuracy', 0.7); {loop}; mlrun.assert_all(gate)")
+
+    assert [(line["number"], line["gate"]) for line in ledger(pytester)] == [
+        (1, "evaluate test"),
+        (2, "evaluate test"),
+        (2, "floor test_accuracy"),
+    ]
+    result.stdout.re_match_lines([r"INCONCLUSIVE  test_accuracy floor \| this procedure .*", r".*; look 2 of 2 on .*"])
+
+
 @pytest.mark.slow
 def test_fresh_rows_start_anew(pytester: pytest.Pytester) -> None:
     run(pytester, "evaluate(mlrun, 0)", "evaluate(mlrun, 0.5)")

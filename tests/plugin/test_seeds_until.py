@@ -138,7 +138,10 @@ REFUSED = {
     write(loop="0"): "the number of seeds must be a whole number from 1 on, found 0*",
     write(GATE.replace("claim", 'variance="small", claim')): "variance must be 'conservative' or 'exact'*",
 }
+ONE_MODEL = 'mlrun.assert_no_regression("val_rmse", against="test_base", margin=0.01)'
 UNJUDGED = {
+    write(loop="2", after=ONE_MODEL): "metric 'val_rmse' was never logged by this run, but by 2 of its child runs",
+    write(loop="1", after=f"train(mlrun); {ONE_MODEL}"): "baseline * logged 'val_rmse' under 10 seeds, and not itself",
     write(each="train(run); break"): "the seeds for 'val_rmse' ended before the gate was decided",
     write(each="pass"): "claim='procedure' needs 'val_rmse' of several trainings, and this run repeated none",
     write(after="[train(run) for run in mlrun.seeds(until=gate)]"): "this run trained under several seeds already*",

@@ -122,6 +122,77 @@ def test_a_gate_that_cannot_fail_turns_red_and_says_why(pytester: pytest.Pyteste
     result.stdout.no_fnmatch_line("*pytest_mlrun/*")
 
 
+def test_children_are_tested_and_what_no_samples_can_be_drawn_for_is_named(pytester: pytest.Pytester) -> None:
+    more = """
+def test_same(mlrun):
+    evaluate(mlrun, 0.0, metrics=["log_loss"])
+
+def test_folds(mlrun):
+    for fold in mlrun.folds(HALVES, range(600)):
+        evaluate(fold, 0.0, metrics=["log_loss"])
+    if against:
+        mlrun.assert_no_regression("val_log_loss", against="test_folds", margin=9, claim="data")
+
+def test_child(mlrun):
+    with mlrun.child(noise=0) as child:
+        evaluate(child, 0.0, metrics=["log_loss"])
+        child.assert_no_regression("val_log_loss", against="test_same", margin=0.05)
+
+def test_again(mlrun):
+    evaluate(mlrun, 0.0, metrics=["log_loss"])
+    mlrun.assert_reproduces("test_same")
+
+def test_mean(mlrun):
+    for run in mlrun.seeds(until=mlrun.floor("val_accuracy", 0.7)):
+        evaluate(run, 0.0)
+"""
+    halves = """
+import pathlib
+
+class HALVES:
+    @staticmethod
+    def split(X, y=None, groups=None):
+        yield from [(range(300), range(300, 600)), (range(300, 600), range(300))]
+
+against = pathlib.Path("trained").exists()
+"""
+    pytester.makepyfile(test_it=BASE + halves + more)
+    for _ in range(2):
+        pytester.runpytest("--mlrun", "-q", "-W", "ignore").assert_outcomes(passed=6)
+    (pytester.path / "trained").unlink()
+
+    result = self_test(pytester, "-v")
+
+    result.assert_outcomes(passed=2, skipped=4)
+    result.stdout.fnmatch_lines(
+        [
+            "*test_same SKIPPED (its last run recorded no gate)*",
+            "*test_folds SKIPPED (cannot be sampled: folds)*",
+            "*test_again SKIPPED (cannot be sampled: reproduces)*",
+            "mlrun: 2 gates, 200 samples of each: 2 work",
+            "*noise=0  no-regression  val_log_loss * 200/200   0/200  ok",
+            "gates not tested, for which no samples can be drawn: folds (test_folds);*",
+        ]
+    )
+    told = " ".join(line.strip() for line in result.outlines)
+    assert "folds (test_folds); reproduces (test_again); bounds of seeds (test_mean)" in told
+
+
+@pytest.mark.slow
+def test_a_run_that_became_the_baseline_leaves_the_gate_to_the_one_before(pytester: pytest.Pytester) -> None:
+    (pytester.path / "mlrun.toml").touch()
+    gate = 'mlrun.assert_no_regression("val_brier", against="churn@production", margin=0.02)'
+    pytester.makepyfile(test_it=f"from model import evaluate\ndef test_new(mlrun): evaluate(mlrun, 0.1); {gate}\n")
+    for options, code in (("--mlrun-update-baselines", 1), ("-q", 0), ("--mlrun-update-baselines", 1)):
+        assert pytester.runpytest("--mlrun", options).ret == code
+    (pytester.path / "trained").unlink()
+
+    result = self_test(pytester)
+
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["mlrun: 1 gate, 200 samples of each: 1 works"])
+
+
 @pytest.mark.slow
 def test_a_goal_turned_round_in_the_project_is_found(pytester: pytest.Pytester) -> None:
     (pytester.path / "mlrun.toml").write_text('[metrics.val_brier]\ngoal = "max"\n')

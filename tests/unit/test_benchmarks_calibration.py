@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +15,7 @@ if str(ROOT) not in sys.path:
     sys.path.append(str(ROOT))  # last, so that an installed wheel stays the one that is tested
 
 from benchmarks.gate_calibration import ARMS, GOALS, Cell, find_misses, judge_cells, limit_of
+from benchmarks.gate_cost import METRICS, measure
 
 CELL = Cell("churn", "forest", ARMS[0], "brier", 500, 1_000, 0.05, 0.05, 0.0, {}, (0.0, 0.0))
 
@@ -35,3 +37,13 @@ def test_every_cell_is_judged_with_real_models_and_the_same_twice(data: str) -> 
     assert first == again
     assert [(cell.arm, cell.metric) for cell in first] == [(arm, metric) for arm in ARMS for metric in GOALS]
     assert all(cell.failed + cell.passed <= 1 for cell in first)
+
+
+@pytest.mark.slow
+def test_the_cost_of_a_gate_is_measured_of_every_metric_beside_computing_it_twice() -> None:
+    found = measure(METRICS, rows=500, reps=1)
+
+    assert list(found) == list(METRICS)
+    for spent in found.values():
+        assert all(math.isfinite(one) for one in spent.values())
+        assert len(spent) == 3

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -144,6 +145,16 @@ def test_verbose_shows_every_run_metric_gate_and_error(make_run: MakeRun) -> Non
     assert sum(line.startswith("PASS  m1 floor") for line in lines) == 24
     assert "failed: error: ValueError: no  (broken)" in lines
     assert sum("UNCALIBRATED" in line for line in lines) == 1
+
+
+def test_gates_that_the_value_alone_decided_are_named_beside_others(make_run: MakeRun) -> None:
+    proven = replace(judge_floor("auc", 0.5, 0.1), calibrated=True, require="proof", n=100)
+    bare = [judge_floor(f"m{n}", 0.5, 0.1) for n in range(6)]
+
+    [line] = [line for line in _render([make_run(gates=(proven, *bare))], verbosity=1) if "UNCALIBRATED" in line]
+
+    named = "floor of m0, floor of m1, floor of m2, floor of m3, 2 more"
+    assert line == f"UNCALIBRATED ({named}): decided by the value alone: no error rate can be stated"
 
 
 def test_each_experiment_of_a_session_has_its_block(make_run: MakeRun) -> None:

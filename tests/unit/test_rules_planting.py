@@ -79,6 +79,11 @@ def test_it_can_stop_before_the_drop_rather_than_after() -> None:
     assert drop_of(scored("accuracy"), 0.03, short=True) == pytest.approx(12 / N)
 
 
+@pytest.mark.parametrize("rows", [*map(scored, SCORED), *map(numbers, NUMBERS)], ids=lambda rows: rows.metric)
+def test_what_stops_before_a_drop_is_not_past_it_by_rounding_either(rows: ScoredRows) -> None:
+    assert DROP - 1 / N < drop_of(rows, DROP, short=True) < DROP
+
+
 def test_labels_and_a_perfect_regression_get_worse_too() -> None:
     words = np.array(["cat", "dog"])[np.arange(N) % 2]
     perfect = numbers("rmse")
