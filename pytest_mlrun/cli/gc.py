@@ -32,7 +32,7 @@ _COLUMNS: Final = (
 _MEANINGS: Final[Mapping[str, str]] = {
     "live": "under way",
     "registered": "named by a registry",
-    "registered_years": "not used since then",
+    "registered_years": "out of use before that",
     "exploratory_days": "ended before that",
     "pinned": "tagged to stay",
     "top": "best of a leaderboard",

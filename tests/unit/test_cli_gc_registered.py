@@ -40,7 +40,7 @@ def test_a_version_that_nobody_uses_keeps_its_model_for_ten_years(plain: Desk) -
     assert stayed == {"first", "second"}
     assert after == [
         "        rule                   runs  files  size",
-        "delete  registered_years = 10     2      2  39 B  not used since then",
+        "delete  registered_years = 10     2      2  39 B  out of use before that",
         "2 files, 39 B, were deleted; 2 runs keep their rows",
         "registries read: mlrun-registry (9 named)",
     ]
