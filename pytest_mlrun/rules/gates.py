@@ -12,6 +12,7 @@ from pytest_mlrun.records.verdict import GateKind, Verdict
 from pytest_mlrun.rules.arguments import expect_text
 from pytest_mlrun.rules.gate_policy import Require, check_require
 from pytest_mlrun.rules.gate_words import comparison_line, detail_line, difference_of, interval_of
+from pytest_mlrun.rules.over_seeds import ON_THESE_ROWS
 from pytest_mlrun.rules.series import check_at
 from pytest_mlrun.rules.suggest import did_you_mean
 
@@ -270,7 +271,9 @@ def _next_step(broken: Sequence[Verdict]) -> str:
     if any(verdict.reason.startswith("underpowered") for verdict in broken):
         return "evaluate more rows, or ask for less: must_detect, where it is written"
     if all(verdict.decision == "INCONCLUSIVE" for verdict in broken):
-        return 'evaluate more rows, or write require="value" where no proof is needed'
+        alone = all(verdict.claim == ON_THESE_ROWS for verdict in broken)
+        more = "log the metric by run.evaluate(…), whose rows count too" if alone else "evaluate more rows"
+        return f'{more}, or write require="value" where no proof is needed'
     if all(verdict.margin is not None for verdict in broken):
         return "improve the model, or change the margin where it is written"
     return "improve the model, or change the bound where it is written"

@@ -236,3 +236,17 @@ def test_a_gate_on_no_point_of_a_series_is_refused_when_it_is_written(at: str | 
         Gate("floor", "auc", 0.9, at=at)
 
     assert caught.value.headline == f"at={at!r} is not a point of auc{hint}"
+
+
+def test_scores_of_seeds_alone_are_not_told_to_have_more_rows() -> None:
+    alone = Verdict(
+        "no-regression",
+        "loss",
+        "INCONCLUSIVE",
+        claim="this procedure, on these rows",
+        estimate=0.0,
+        margin=0.1,
+        require="proof",
+    )
+
+    assert failure([alone]).next_step.startswith("log the metric by run.evaluate(…), whose rows count too, or ")
