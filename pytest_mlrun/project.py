@@ -157,12 +157,23 @@ def _read_leaderboard(experiment: str, table: _Table) -> Leaderboard:
 
 def _read_retention(table: _Table) -> Retention:
     table.allow(
-        ("exploratory_days", "top", "pin"),
-        instead={"exploratory": "exploratory_days", "days": "exploratory_days", "top_k": "top", "tag": "pin"},
+        ("exploratory_days", "registered_years", "top", "pin"),
+        instead={
+            "exploratory": "exploratory_days",
+            "days": "exploratory_days",
+            "registered": "registered_years",
+            "years": "registered_years",
+            "top_k": "top",
+            "tag": "pin",
+        },
     )
     usual = Retention()
-    pin = table.text("pin") or usual.pin
-    return Retention(table.count("exploratory_days") or usual.exploratory_days, table.count("top") or usual.top, pin)
+    return Retention(
+        exploratory_days=table.count("exploratory_days") or usual.exploratory_days,
+        registered_years=table.count("registered_years") or usual.registered_years,
+        top=table.count("top") or usual.top,
+        pin=table.text("pin") or usual.pin,
+    )
 
 
 def _check_alias(name: str, table: _Table, path: Path) -> Mapping[str, object]:

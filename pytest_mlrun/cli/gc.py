@@ -32,6 +32,8 @@ _COLUMNS: Final = (
 _MEANINGS: Final[Mapping[str, str]] = {
     "live": "under way",
     "registered": "named by a registry",
+    "registered_years": "out of use before that",
+    "exploratory_days": "ended before that",
     "pinned": "tagged to stay",
     "top": "best of a leaderboard",
     "recent": "ended lately",
@@ -70,7 +72,7 @@ def _write_table(account: Account, console: Console) -> None:
             str(tally.runs) if tally.runs else MISSING,
             str(tally.objects),
             show_size(tally.size_bytes),
-            _MEANINGS.get(fate.rule, "ended before that"),
+            _MEANINGS[fate.rule.partition(" = ")[0]],
         )
         for fate, tally in sorted(account.tallies.items(), key=lambda entry: not entry[0].kept)
     ]

@@ -15,7 +15,7 @@ from pytest_mlrun.records.project import Goals, Project
 from pytest_mlrun.records.retention import Fates
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.rules.leaderboard import complete_rule
-from pytest_mlrun.rules.retention import Scope, decide
+from pytest_mlrun.rules.retention import Scope, decide, split_named
 
 
 class Retaining:
@@ -51,10 +51,17 @@ class Retaining:
         groups: dict[Path | None, list[RunRecord]] = {self._nearest.root: []}
         for run in runs:
             groups.setdefault(self._root_of(run), []).append(run)
-        named = {root: read_reachable(root) for root in groups if root is not None}
-        self.registries = {root: len(found) for root, found in named.items()}
         scopes = [self._scope(root, group) for root, group in groups.items()]
-        return decide(scopes, reachable=set().union(*named.values()), live=live, now_us=self._now_us)
+        reachable: set[str] = set()
+        lapsed: set[str] = set()
+        for root in groups:
+            if root is not None:
+                named = read_reachable(self._known[root])
+                wanted, unwanted = split_named(named, self._known[root].retention, now_us=self._now_us)
+                self.registries[root] = len(named)
+                reachable |= wanted
+                lapsed |= unwanted
+        return decide(scopes, reachable=reachable, live=live, now_us=self._now_us, lapsed=lapsed)
 
     def _root_of(self, run: RunRecord) -> Path | None:
         if "project" not in run.context:

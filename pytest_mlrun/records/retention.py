@@ -16,11 +16,14 @@ class Retention:
 
     Attributes:
         exploratory_days: For how long after its end a run that no other rule keeps has its artifacts.
+        registered_years: For how long a model version keeps its artifacts after it was registered or last held an
+            alias. What ever held an alias whose policy asks for something keeps them for ever.
         top: How many of the best runs of each ``[leaderboard.<experiment>]`` keep theirs for ever.
         pin: The tag that keeps a run's; its value ``no`` takes the pin off.
     """
 
     exploratory_days: int = 90
+    registered_years: int = 10
     top: int = 1
     pin: str = "keep"
 
@@ -30,7 +33,7 @@ class Fate:
     """What becomes of the artifacts of a run.
 
     Attributes:
-        rule: The rule that decided, such as ``registered`` or ``exploratory_days = 90``.
+        rule: The rule that decided, such as ``registered``, ``exploratory_days = 90`` or ``registered_years = 10``.
         kept: Whether they stay.
     """
 

@@ -53,6 +53,11 @@ class Policy:
         """The roles in which an approval may be given, where none is named too."""
         return self.roles or ("approver",)
 
+    @property
+    def guards(self) -> bool:
+        """Whether anything is asked of a version."""
+        return bool(self.requires or self.approvals or self.predecessors or self.min_age)
+
 
 @dataclass(frozen=True, slots=True)
 class Unmet:

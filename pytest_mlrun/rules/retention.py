@@ -22,6 +22,8 @@ RECENT: Final = "recent"
 ELSEWHERE: Final = "elsewhere"
 
 _DAY_US: Final = 86_400_000_000
+_YEAR_US: Final = 366 * _DAY_US
+"""No year is longer: what is to stay for years stays at least so long."""
 _UNPINNED: Final = "no"
 _SOURCES: Final = ("branched_from.run", "selection.winner")
 
@@ -41,7 +43,29 @@ class Scope:
     boards: Mapping[str, Rule]
 
 
-def decide(scopes: Sequence[Scope], *, reachable: AbstractSet[str], live: AbstractSet[str], now_us: int) -> Fates:
+def split_named(
+    named: Mapping[str, int | None], policy: Retention, *, now_us: int
+) -> tuple[AbstractSet[str], AbstractSet[str]]:
+    """Return which of the run ids and digests that a registry names are still wanted, and which lapsed.
+
+    Args:
+        named: Each to when its years began; None where they never end.
+        policy: What the project says.
+        now_us: Microseconds since the epoch.
+    """
+    first_us = now_us - policy.registered_years * _YEAR_US
+    lapsed = {text for text, since_us in named.items() if since_us is not None and since_us <= first_us}
+    return named.keys() - lapsed, lapsed
+
+
+def decide(
+    scopes: Sequence[Scope],
+    *,
+    reachable: AbstractSet[str],
+    live: AbstractSet[str],
+    now_us: int,
+    lapsed: AbstractSet[str] = frozenset(),
+) -> Fates:
     """Decide about every run.
 
     A run that is kept keeps what it rests on: its parent, the run that it was branched from, the winner that it was
@@ -49,9 +73,10 @@ def decide(scopes: Sequence[Scope], *, reachable: AbstractSet[str], live: Abstra
 
     Args:
         scopes: All runs of a store, project by project.
-        reachable: Run ids and digests that a registry names.
+        reachable: Run ids and digests that a registry names and that are still wanted.
         live: Ids of the runs in logs that are still written.
         now_us: Microseconds since the epoch.
+        lapsed: Run ids and digests that a registry names and that are no longer wanted for it.
     """
     runs = {run.run_id: run for scope in scopes for run in scope.runs}
     fates: dict[str, Fate] = {}
@@ -65,7 +90,7 @@ def decide(scopes: Sequence[Scope], *, reachable: AbstractSet[str], live: Abstra
     for scope in scopes:
         for run in scope.runs:
             if run.run_id not in fates and scope.policy is not None:
-                fates[run.run_id] = Fate(f"exploratory_days = {scope.policy.exploratory_days}", kept=False)
+                fates[run.run_id] = Fate(_last_rule(run, scope.policy, lapsed), kept=False)
     digests = {text: Fate(REGISTERED, kept=True) for text in reachable if text.startswith("sha256:")}
     return Fates(fates, digests)
 
@@ -86,6 +111,12 @@ def rests_on(run: RunRecord) -> Iterator[str]:
     for gate in run.gates:
         if gate.baseline_id:
             yield gate.baseline_id
+
+
+def _last_rule(run: RunRecord, policy: Retention, lapsed: AbstractSet[str]) -> str:
+    if run.run_id in lapsed or run.digest in lapsed:
+        return f"registered_years = {policy.registered_years}"
+    return f"exploratory_days = {policy.exploratory_days}"
 
 
 def _first_kept(

@@ -25,6 +25,7 @@ from pytest_mlrun.store.collection import collect
 from pytest_mlrun.store.files import Steps
 from pytest_mlrun.store.store import Store
 from pytest_mlrun.store.writer import LogWriter
+from tests.crash.parents import end_without
 
 KEPT, EXPIRED, LIVE = Fate("kept", kept=True), Fate("expired", kept=False), Fate("live", kept=True)
 ENDED = RunEnd("finished", "passed")
@@ -133,8 +134,10 @@ def _child(job: Job) -> NoReturn:
 
 
 def _start(job: Job) -> int:
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
+        end_without(parent)
         _child(job)
     return child
 
@@ -148,9 +151,10 @@ def serve() -> None:
     """Answer jobs until standard input ends."""
     for line in sys.stdin:
         code = _end(_start({"last": 0, **json.loads(line)}))
-        sys.stdout.write(json.dumps(code) + "\n")
+        sys.stdout.write(json.dumps([code]) + "\n")
         sys.stdout.flush()
 
 
 if __name__ == "__main__":
+    end_without(int(sys.argv[1]))
     serve()

@@ -30,6 +30,7 @@ from pytest_mlrun.store.layout import LogFiles
 from pytest_mlrun.store.locks import try_lock
 from pytest_mlrun.store.reader import Reader
 from pytest_mlrun.store.store import Store
+from tests.crash.parents import end_without
 from tests.crash.store_crowd import crowd, keep_collecting, keep_compacting, keep_merging, keep_reading, run_crowd
 from tests.crash.store_dying import ENDED, Acks, Job, break_disk, deadly, open_store, points_of, run_id
 from tests.crash.store_jobs import REFUSED, collect_a_year_later
@@ -292,8 +293,10 @@ def _child(job: Job) -> NoReturn:
 
 
 def _start(job: Job) -> int:
+    parent = os.getpid()
     child = os.fork()
     if child == 0:
+        end_without(parent)
         _child(job)
     return child
 
@@ -328,4 +331,5 @@ def serve() -> None:
 
 
 if __name__ == "__main__":
+    end_without(int(sys.argv[1]))
     serve()

@@ -34,9 +34,9 @@ _YEAR_US = 365 * 86_400_000_000
 
 
 @contextmanager
-def run_server() -> Iterator[Server]:
+def run_server(module: str = "store_child") -> Iterator[Server]:
     """Start the process that forks one child a job, and give what sends it jobs."""
-    command = [sys.executable, "-m", "tests.crash.store_child"]
+    command = [sys.executable, "-m", f"tests.crash.{module}", str(os.getpid())]
     # Not measured: a killed process leaves a coverage file that spoils the others when they are combined.
     environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
     with subprocess.Popen(

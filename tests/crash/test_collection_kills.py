@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +12,7 @@ import pytest
 from pytest_mlrun.records.run import Artifact, RunEnd, RunStart
 from pytest_mlrun.store.store import Store
 from pytest_mlrun.store.verify import count_collected, verify_store
+from tests.crash.store_jobs import run_server
 
 DIED = 9
 Server = Callable[..., int]
@@ -23,26 +21,8 @@ Server = Callable[..., int]
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """Send jobs to processes that may die."""
-    command = [sys.executable, str(Path(__file__).with_name("collection_child.py"))]
-    # Not measured: a killed process leaves a coverage file that spoils the others when they are combined.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        stdin, stdout = process.stdin, process.stdout
-        if stdin is None or stdout is None:
-            pytest.fail("the server has no pipes")
-
-        def send(verb: str, folder: Path, **facts: str | int) -> int:
-            job = {"verb": verb, "store": str(folder / "store"), "trace": str(folder / "trace"), **facts}
-            stdin.write(json.dumps(job) + "\n")
-            stdin.flush()
-            code: int = json.loads(stdout.readline())
-            return code
-
-        yield send
-        stdin.close()
-        process.wait(timeout=30)
+    with run_server("collection_child") as send:
+        yield lambda verb, folder, **facts: send(verb, folder, **facts)[0]
 
 
 def make_store(folder: Path) -> None:

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,6 +11,7 @@ import pytest
 from pytest_mlrun.records.run import Artifact, RunEnd, RunStart
 from pytest_mlrun.store.store import Store
 from pytest_mlrun.store.verify import verify_store
+from tests.crash.store_jobs import run_server
 
 Server = Callable[..., list[int]]
 RUN = "01900000-0000-7000-8000-{:012x}"
@@ -23,28 +20,13 @@ RUN = "01900000-0000-7000-8000-{:012x}"
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """Send merges to processes that may die."""
-    command = [sys.executable, str(Path(__file__).with_name("store_child.py"))]
-    # Not measured: a killed process leaves a coverage file that spoils the others when they are combined.
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")}
-    with subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment
-    ) as process:
-        stdin, stdout = process.stdin, process.stdout
-        if stdin is None or stdout is None:
-            pytest.fail("the server has no pipes")
+    with run_server() as send_job:
 
         def send(store: Path, other: Path, *, last: int = 0) -> list[int]:
-            trace = {"trace": str(store) + ".trace", "acks": str(store) + ".acks"}
-            stdin.write(
-                json.dumps({"verb": "union", "store": str(store), "other": str(other), "last": last, **trace}) + "\n"
-            )
-            stdin.flush()
-            codes: list[int] = json.loads(stdout.readline())
-            return codes
+            beside = {"trace": f"{store}.trace", "acks": f"{store}.acks"}
+            return send_job("union", store, store=str(store), other=str(other), last=last, **beside)
 
         yield send
-        stdin.close()
-        process.wait(timeout=30)
 
 
 @pytest.fixture

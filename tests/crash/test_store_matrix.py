@@ -99,14 +99,14 @@ def test_the_matrix_reaches_every_write_point_that_is_in_the_source(
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("how", ENDS)
 def test_a_death_at_any_point_of_recording_and_another_in_the_recovery_lose_nothing(
-    server: Server, tmp_path: Path, how: str
+    server: Server, memory_path: Path, how: str
 ) -> None:
-    rehearsal = tmp_path / "rehearsal"
+    rehearsal = memory_path / "rehearsal"
     rehearsal.mkdir()
     assert server("everything", rehearsal) == [0]
 
     for last in steps_worth_a_kill(read_trace(rehearsal)):
-        folder = tmp_path / f"{last}"
+        folder = memory_path / f"{last}"
         folder.mkdir()
         assert server("everything", folder, last=last, how=how) == ENDS[how]
         if (folder / "store" / "mlrun.json").exists():
@@ -122,11 +122,11 @@ def test_a_death_at_any_point_of_recording_and_another_in_the_recovery_lose_noth
 @pytest.mark.parametrize("how", ENDS)
 @pytest.mark.parametrize("name", ACTIONS)
 def test_a_death_at_any_point_and_another_in_the_healing_lose_and_double_nothing(
-    server: Server, actions: dict[str, Action], tmp_path: Path, name: str, how: str
+    server: Server, actions: dict[str, Action], memory_path: Path, name: str, how: str
 ) -> None:
     action = actions[name]
     before = tell(action.start)
-    rehearsal = copy_folder(action.start, tmp_path / "rehearsal")
+    rehearsal = copy_folder(action.start, memory_path / "rehearsal")
     assert action.do(server, rehearsal) == [0]
     steps = steps_worth_a_kill(read_trace(rehearsal))
     assert server("heal", rehearsal) == [0]
@@ -134,7 +134,7 @@ def test_a_death_at_any_point_and_another_in_the_healing_lose_and_double_nothing
     findings = [finding.kind for finding in verify_store(Store.open(rehearsal / "store"))]
 
     for last in steps:
-        folder = copy_folder(action.start, tmp_path / f"{last}")
+        folder = copy_folder(action.start, memory_path / f"{last}")
         assert action.do(server, folder, last=last, how=how) == ENDS[how]
         check_between(tell(folder), before, after)
         # One second death for each first: over all of them, at each of the first steps of the healing.

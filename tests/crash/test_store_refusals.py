@@ -66,9 +66,9 @@ def test_a_write_of_a_recording_that_is_refused_is_named_and_costs_nothing_ackno
 @pytest.mark.slow
 @pytest.mark.parametrize("disk", DISKS)
 def test_any_write_of_a_recording_that_is_refused_is_named_and_costs_nothing_acknowledged(
-    server: Server, tmp_path: Path, disk: str
+    server: Server, memory_path: Path, disk: str
 ) -> None:
-    check_recording(server, tmp_path, disk, every=1)
+    check_recording(server, memory_path, disk, every=1)
 
 
 @pytest.mark.slow
@@ -76,18 +76,18 @@ def test_any_write_of_a_recording_that_is_refused_is_named_and_costs_nothing_ack
 @pytest.mark.parametrize("disk", DISKS)
 @pytest.mark.parametrize("name", ACTIONS)
 def test_any_write_that_is_refused_is_named_and_the_next_try_ends_the_work(
-    server: Server, actions: dict[str, Action], tmp_path: Path, name: str, disk: str
+    server: Server, actions: dict[str, Action], memory_path: Path, name: str, disk: str
 ) -> None:
     action = actions[name]
     before = tell(action.start)
-    rehearsal = copy_folder(action.start, tmp_path / "rehearsal")
+    rehearsal = copy_folder(action.start, memory_path / "rehearsal")
     assert action.do(server, rehearsal) == [0]
     assert server("heal", rehearsal) == [0]
     after = tell(rehearsal)
     refused = 0
 
     for fail_at in count(1):
-        folder = copy_folder(action.start, tmp_path / f"{fail_at}")
+        folder = copy_folder(action.start, memory_path / f"{fail_at}")
         codes = action.do(server, folder, fail_at=fail_at, **facts_of(disk))
         assert codes in ([0], [REFUSED])
         refusing = was_refused(folder)

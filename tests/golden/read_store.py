@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import re
 import struct
 import sys
 import zlib
@@ -14,66 +13,53 @@ from typing import Any
 
 import pyarrow as pa
 
-NAN = "7ff8000000000000"
-ESCAPED = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
 RUN = [
     "artifacts", "attempt", "case", "cause", "cause_detail", "context", "ended_us", "error", "experiment",
     "gates", "metrics", "name", "outcome", "params", "parent_id", "run_id", "series", "session_id",
     "started_us", "status", "tags", "test", "v",
 ]  # fmt: skip
-ARTIFACT = [
-    "digest", "media_type", "name", "role", "size_bytes", "time_us", "unsafe",
-]  # fmt: skip
+ARTIFACT = ["digest", "media_type", "name", "role", "size_bytes", "time_us", "unsafe"]
 GATE = [
     "alpha", "at", "baseline_digest", "baseline_id", "bound", "calibrated", "claim", "decision", "estimate",
     "gate", "high", "low", "m", "margin", "mde", "method", "metric", "n", "n_eff", "p", "primary", "reason",
     "require",
 ]  # fmt: skip
-ANNOTATION = [
-    "annotation_id", "note", "run_id", "tags", "time_us", "v", "who",
-]  # fmt: skip
+ANNOTATION = ["annotation_id", "note", "run_id", "tags", "time_us", "v", "who"]
+Row = dict[str, Any]
 
 
-def text_of(value: Any) -> str:
-    if isinstance(value, list):
-        return "[" + ",".join(map(text_of, value)) + "]"
-    return '"' + re.sub(r'["\\\x00-\x1f]', lambda at: ESCAPED.get(at[0], f"\\u{ord(at[0]):04x}"), value) + '"'
-
-
-def number_of(value: float) -> str:
-    return NAN if math.isnan(value) else struct.pack(">d", value).hex()
+def number_of(value: float) -> bytes:
+    return struct.pack(">Q", 0x7FF8 << 48) if math.isnan(value) else struct.pack(">d", value)
 
 
 def canonical(value: Any, name: str = "") -> Any:
-    if value is None:
-        return ["n"]
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, float):
-        return number_of(value)
-    if isinstance(value, dict):
-        return [[key, canonical(value[key])] for key in sorted(value, key=str.encode)]
-    if name in {"artifacts", "gates"}:
-        fields = ARTIFACT if name == "artifacts" else GATE
-        return [[[field, canonical(item.get(field))] for field in fields] for item in value]
+    match value:
+        case None:
+            return ["n"]
+        case bool():
+            return "true" if value else "false"
+        case float():
+            return number_of(value).hex()
+        case dict():
+            return [[key, canonical(value[key])] for key in sorted(value, key=str.encode)]
+        case list():
+            fields = ARTIFACT if name == "artifacts" else GATE
+            return [[[field, canonical(item.get(field))] for field in fields] for item in value]
     return str(value)
 
 
-def digest_of(kind: str, row: dict[str, Any], fields: list[str]) -> str:
-    text = text_of([kind, [[field, canonical(row[field], field)] for field in fields]])
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+def digest_of(kind: str, row: Row, fields: list[str]) -> str:
+    content = [kind, [[field, canonical(row[field], field)] for field in fields]]
+    return sha256(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode())
+
+
+def sha256(content: bytes) -> str:
+    return f"sha256:{hashlib.sha256(content).hexdigest()}"
 
 
 def series_digest(points: list[tuple[int, int, float]]) -> str:
-    content = b"".join(struct.pack(">qq", step, time) + bytes.fromhex(number_of(value)) for step, time, value in points)
-    return f"{len(points)}:sha256:{hashlib.sha256(content).hexdigest()}"
-
-
-def micros(column: pa.Array) -> list[int]:
-    values: list[int] = pa.Array.from_buffers(
-        pa.int64(), len(column), column.buffers(), offset=column.offset
-    ).to_pylist()
-    return values
+    content = b"".join(struct.pack(">qq", step, time) + number_of(value) for step, time, value in points)
+    return f"{len(points)}:{sha256(content)}"
 
 
 def open_file(path: Path) -> pa.RecordBatchFileReader:
@@ -85,67 +71,73 @@ def open_file(path: Path) -> pa.RecordBatchFileReader:
     return reader
 
 
-def read_rows(reader: pa.RecordBatchFileReader) -> list[dict[str, Any]]:
-    rows: list[dict[str, Any]] = []
-    for at in range(reader.num_record_batches):
-        batch = reader.get_batch(at)
-        columns = {name: batch.column(name).to_pylist() for name in [*RUN, "digest"] if not name.endswith("_us")}
-        columns |= {name: micros(batch.column(name)) for name in ("started_us", "ended_us")}
-        rows += [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
-    for row in rows:
-        row |= {name: dict(row[name]) for name in ("params", "metrics", "tags", "context", "series")}
-    return rows
+def rows_of(batch: pa.RecordBatch) -> list[Row]:
+    columns = [column.cast(as_number(column.type)).to_pylist() for column in batch.columns]
+    return [dict(zip(batch.schema.names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
-def read_series(path: Path) -> dict[str, dict[str, list[tuple[int, int, float]]]]:
-    found: dict[str, dict[str, list[tuple[int, int, float]]]] = {}
+def as_number(kind: pa.DataType) -> pa.DataType:
+    if pa.types.is_list(kind) and pa.types.is_timestamp(kind.value_type):
+        return pa.list_(pa.int64())
+    return pa.int64() if pa.types.is_timestamp(kind) else kind
+
+
+def read_series(path: Path) -> dict[tuple[str, str], list[tuple[int, int, float]]]:
+    found: dict[tuple[str, str], list[tuple[int, int, float]]] = {}
     reader = open_file(path)
-    for at in range(reader.num_record_batches):
-        batch = reader.get_batch(at)
-        bounds, times = batch.column("time").offsets.to_pylist(), micros(batch.column("time").values)
-        for row, (run_id, name, steps, values) in enumerate(
-            zip(*(batch.column(name).to_pylist() for name in ("run_id", "name", "step", "value")), strict=True)
-        ):
-            points = found.setdefault(run_id, {}).setdefault(name, [])
-            points += zip(steps, times[bounds[row] : bounds[row + 1]], values, strict=True)
+    for row in (row for at in range(reader.num_record_batches) for row in rows_of(reader.get_batch(at))):
+        points = found.setdefault((row["run_id"], row["name"]), [])
+        points += zip(row["step"], row["time"], row["value"], strict=True)  # part by part
     return found
 
 
-def from_json(value: Any) -> Any:
-    return float(value["$f"]) if isinstance(value, dict) and set(value) == {"$f"} else value
+def read_segment(root: Path, reader: pa.RecordBatchFileReader, series: list[str]) -> dict[str, Row]:
+    curves = {key: points for part in series for key, points in read_series(root / "pts" / f"{part}.arrow").items()}
+    rows = [row for at in range(reader.num_record_batches) for row in rows_of(reader.get_batch(at))]
+    for row in rows:
+        row |= {name: dict(row[name]) for name in ("params", "metrics", "tags", "context", "series")}
+        row["curves"] = {name: curves[row["run_id"], name] for name in row["series"]}
+    return {row["run_id"]: row for row in rows}
 
 
-def read_log(path: Path) -> dict[str, dict[str, Any]]:
-    runs: dict[str, dict[str, Any]] = {}
+def read_log(path: Path) -> dict[str, Row]:
+    runs: dict[str, Row] = {}
     live = path.with_suffix(".points").read_bytes()
     for seq, batch in enumerate(pa.ipc.open_stream(path.read_bytes())):
-        event = {name: batch.column(name)[0].as_py() for name in ("seq", "kind", "run_id", "data", "points", "crc")}
-        content = struct.pack("<qq", event["seq"], micros(batch.column("time"))[0])
+        (event,) = rows_of(batch)
+        content = struct.pack("<qq", event["seq"], event["time"])
         for part in (event["kind"].encode(), event["run_id"].encode(), event["data"].encode(), event["points"]):
             content += struct.pack("<q", len(part)) + part
         assert (event["seq"], event["crc"]) == (seq, zlib.crc32(content))
-        run, data = runs.setdefault(event["run_id"], {"points": b"", "channels": {}}), json.loads(event["data"])
-        match event["kind"]:
-            case "start":
-                run |= data | {"artifacts": [], "gates": []}
-            case "finish":
-                run |= data | {"ended": True}
-            case "params" | "tags" | "context":
-                run[event["kind"]] |= data
-            case "artifact" | "gate":
-                run[f"{event['kind']}s"].append({name: from_json(value) for name, value in data.items()})
-            case "channels":
-                run["channels"] |= {channel: name for name, channel in data.items()}
-            case "points":
-                run["points"] = event["points"] if data["at"] == 0 else run["points"] + event["points"]
-    del runs[""]
+        run = runs.setdefault(event["run_id"], {"points": b"", "channels": {}})
+        data = json.loads(event["data"], object_hook=lambda data: float(data["$f"]) if set(data) == {"$f"} else data)
+        fold_event(run, event["kind"], data, event["points"])
+    runs.pop("", None)
     for run in runs.values():
         fold_points(run, run["points"] if "ended" in run else live)
     return runs
 
 
-def fold_points(run: dict[str, Any], records: bytes) -> None:
-    run |= {"metrics": {}, "series": {}, "curves": {}, "v": 1}
+def fold_event(run: Row, kind: str, data: Row, points: bytes) -> None:
+    match kind:
+        case "start":
+            run |= data | {"artifacts": [], "gates": [], "v": 1}
+        case "finish":
+            run |= data | {"ended": True}
+        case "params" | "tags" | "context":
+            run[kind] |= data
+        case "artifact" | "gate":
+            run[f"{kind}s"].append(data)
+        case "drop":
+            run["artifacts"] = [artifact for artifact in run["artifacts"] if artifact["name"] != data["name"]]
+        case "channels":
+            run["channels"] |= {channel: name for name, channel in data.items()}
+        case "points":
+            run["points"] = (run["points"] if data["at"] else b"") + points
+
+
+def fold_points(run: Row, records: bytes) -> None:
+    run |= {"metrics": {}, "curves": {}}
     for step, time_ns, value, flags, channel in struct.iter_unpack("<qqdII", records[: len(records) // 32 * 32]):
         if channel >> 31 and channel in run["channels"]:
             name = run["channels"][channel]
@@ -162,16 +154,10 @@ def read_store(root: Path) -> dict[str, Any]:
     segments = {path.stem: open_file(path) for path in (root / "seg").glob("*.arrow")}
     facts = {name: json.loads(reader.schema.metadata[b"mlrun"]) for name, reader in segments.items()}
     replaced = {name for one in facts.values() for name in one["replaces"]}
-    runs: dict[str, dict[str, Any]] = {}
-    for name in segments.keys() - replaced:
-        curves = [read_series(root / "pts" / f"{part}.arrow") for part in facts[name]["pts"]]
-        for row in read_rows(segments[name]):
-            assert row["run_id"] not in runs
-            owned = [one[row["run_id"]] for one in curves if row["run_id"] in one]
-            runs[row["run_id"]] = row | {"curves": owned[0] if owned else {}}
-    for path in logs:
-        if f"log:{path.stem}" not in replaced:
-            runs |= read_log(path)
+    parts = [read_segment(root, segments[name], facts[name]["pts"]) for name in segments.keys() - replaced]
+    parts += [read_log(path) for path in logs if f"log:{path.stem}" not in replaced]
+    runs = {run_id: run for part in parts for run_id, run in part.items()}
+    assert len(runs) == sum(map(len, parts)), "a run is there twice"
     events = [json.loads(path.read_text()) for path in (root / "annotations").glob("*.json")]
     for event in sorted(events, key=lambda event: (event["time_us"], event["annotation_id"])):
         assert digest_of("mlrun-annotation-1", event, ANNOTATION) == event["digest"]
@@ -179,19 +165,18 @@ def read_store(root: Path) -> dict[str, Any]:
     return {run_id: check_run(root, runs[run_id]) for run_id in sorted(runs)}
 
 
-def check_run(root: Path, run: dict[str, Any]) -> dict[str, Any]:
+def check_run(root: Path, run: Row) -> Row:
     for name, digest in run["series"].items():
         assert series_digest(run["curves"][name]) == digest
     for artifact in run["artifacts"]:
         hexes = artifact["digest"].removeprefix("sha256:")
         content = (root / "objects" / hexes[:2] / hexes[2:]).read_bytes()
-        assert (hashlib.sha256(content).hexdigest(), len(content)) == (hexes, artifact["size_bytes"])
-    told = {name: run[name] for name in ("name", "metrics", "series", "curves")} | {"tags": run["tags"]}
-    told["tags"] = told["tags"] | run.get("added", {})
+        assert (sha256(content), len(content)) == (artifact["digest"], artifact["size_bytes"])
+    told = {name: run[name] for name in ("name", "metrics", "series", "curves")}
     if "digest" in run:
         assert digest_of("mlrun-run-1", run, RUN) == run["digest"]
         told |= {"digest": run["digest"], "status": run["status"]}
-    return told
+    return told | {"tags": run["tags"] | run.get("added", {})}
 
 
 if __name__ == "__main__":

@@ -13,11 +13,15 @@ from typing import Any
 
 import pytest
 
+from pytest_mlrun.records.run import Artifact, RunEnd, RunStart
 from pytest_mlrun.store.reader import Reader
 from pytest_mlrun.store.store import Store
 from pytest_mlrun.store.verify import verify_store
+from pytest_mlrun.store.writer import LogWriter
 
 HERE = Path(__file__).parent
+LONG = 65_536 + 3
+"""Points of a curve: a row of a series file holds 65 536 of them."""
 FORMATS = {"0.1": "f432389cf346031ff6b9fba3a61609d3d9e7a37822d9d6322e257ca27026c265"}
 
 
@@ -77,6 +81,43 @@ def test_an_independent_reader_recomputes_every_digest_and_reads_what_the_packag
     assert (found.returncode, found.stderr) == (0, "")
     assert exactly(json.loads(found.stdout)) == exactly(as_told(golden))
     assert "pytest_mlrun" not in (HERE / "read_store.py").read_text(encoding="utf-8")
+
+
+def test_the_independent_reader_reads_curves_of_several_parts_compacted_and_in_a_log(tmp_path: Path) -> None:
+    store = Store.open(tmp_path / "store", create=True)
+    record_curve(store, 0, LONG).seal()
+    record_curve(store, 1, 3).seal()
+    compaction = store.compact()
+    record_curve(store, 2, 3).seal()
+    writer = record_curve(store, 3, LONG)
+
+    found = read_independently(store.path)
+    told = json.loads(found.stdout)
+    writer.close()
+
+    assert compaction is not None
+    assert (compaction.before.segments, compaction.after.segments) == (2, 1)
+    assert (found.returncode, found.stderr) == (0, "")
+    assert [len(run["curves"]["loss"]) for run in told.values()] == [LONG, 3, 3, LONG]
+    assert exactly(told) == exactly(as_told(store.path))
+
+
+def record_curve(store: Store, number: int, points: int) -> LogWriter:
+    """Record a run with a curve, and with an artifact that the run let go of."""
+    writer = store.writer(session_id="s")
+    run_id = f"01920000-0000-7000-8000-{number:012x}"
+    writer.start(RunStart(run_id, "s", "golden", f"run-{number}", "test_a.py::test"))
+    for name in ("lost", "model"):
+        staged = store.objects.stage_bytes(name.encode())
+        writer.artifact(run_id, Artifact(name, staged.digest, staged.size_bytes, role="checkpoint"))
+        store.objects.publish(staged)
+    writer.drop(run_id, "lost")
+    loss = writer.channel(run_id, "loss")
+    for step in range(points):
+        writer.append(loss, step / 7, step)
+    writer.append(writer.channel(run_id, "val_auc"), 0.5, None)
+    writer.finish(run_id, RunEnd("finished", "passed"))
+    return writer
 
 
 def test_the_package_reads_it_and_finds_it_intact(golden: Path) -> None:

@@ -100,7 +100,7 @@ def test_json_is_one_object_a_rule(add: Callable[..., RunRecord], make_console: 
     ]
 
 
-def test_what_a_registry_names_stays_for_ever(
+def test_what_a_registry_names_in_a_way_that_is_not_known_stays_for_ever(
     add: Callable[..., RunRecord], tmp_path: Path, make_console: MakeConsole
 ) -> None:
     by_id, by_digest, _, object_only = add("id"), add("digest"), add("nobody's"), add("object")

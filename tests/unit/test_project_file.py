@@ -60,6 +60,7 @@ min_age = "14d"
 
 [retention]
 exploratory_days = 30
+registered_years = 15
 top = 5
 pin = "evidence"
 """
@@ -102,7 +103,7 @@ def test_everything_that_can_be_said_is_read(file: Path) -> None:
             "with space": Leaderboard("with space", "val_roc_auc"),
         },
         aliases={"production": {"approvals": 2, "min_age": "14d"}},
-        retention=Retention(30, 5, "evidence"),
+        retention=Retention(exploratory_days=30, registered_years=15, top=5, pin="evidence"),
     )
     assert project.lock_file == file.parent / "mlrun.lock"
 
@@ -152,13 +153,25 @@ def test_an_empty_file_means_the_defaults(file: Path) -> None:
             "[retention]\nexploratory = '90d'",
             "unknown key 'exploratory' in [retention]; did you mean 'exploratory_days'?",
             "[retention]",
-            "it takes: exploratory_days, top, pin",
+            "it takes: exploratory_days, registered_years, top, pin",
         ),
         (
             "[retention]\nexploratory_days = 0",
             "retention.exploratory_days must be a whole number of 1 or more, not 0",
             "[retention]",
             "exploratory_days = 5",
+        ),
+        (
+            "[retention]\nyears = 7",
+            "unknown key 'years' in [retention]; did you mean 'registered_years'?",
+            "[retention]",
+            "it takes: exploratory_days, registered_years, top, pin",
+        ),
+        (
+            "[retention]\nregistered_years = 'ever'",
+            "retention.registered_years must be a whole number of 1 or more, not 'ever'",
+            "[retention]",
+            "registered_years = 5",
         ),
         ("[data.churn]\n", "[data.churn] needs 'path'", "[data.churn]", 'path = "…"'),
         ("[leaderboard.x]\n", "[leaderboard.x] needs 'by'", "[leaderboard.x]", 'by = "…"'),

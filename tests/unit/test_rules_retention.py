@@ -9,7 +9,7 @@ from pytest_mlrun.records.retention import Fate, Retention
 from pytest_mlrun.records.run import RunRecord
 from pytest_mlrun.records.verdict import Verdict
 from pytest_mlrun.rules.leaderboard import Rule
-from pytest_mlrun.rules.retention import Scope, decide
+from pytest_mlrun.rules.retention import Scope, decide, split_named
 
 MakeRun = Callable[..., RunRecord]
 DAY_US = 86_400_000_000
@@ -48,6 +48,28 @@ def test_a_run_that_a_registry_names_by_id_or_digest_stays_for_ever(make_run: Ma
     )
 
     assert found == {"id": "registered", "digest": "registered", "other": "gone"}
+
+
+def test_what_a_registry_names_is_wanted_for_the_years_that_the_policy_gives_it(now_us: int) -> None:
+    years_us = 7 * 366 * DAY_US
+    named = {"for ever": None, "young": now_us - years_us + 1, "old": now_us - years_us}
+
+    wanted, lapsed = split_named(named, Retention(registered_years=7), now_us=now_us)
+
+    assert (wanted, lapsed) == ({"for ever", "young"}, {"old"})
+
+
+def test_a_run_whose_years_are_over_goes_by_that_rule_unless_another_keeps_it(make_run: MakeRun, now_us: int) -> None:
+    old, recent = make_run("old", ended_us=0), make_run("recent")
+    by_digest = make_run("digest", ended_us=0, digest="sha256:" + "a" * 64)
+    lapsed = {old.run_id, recent.run_id, by_digest.digest}
+
+    found = decide(
+        [Scope([old, recent, by_digest], POLICY, {})], reachable=set(), live=set(), now_us=now_us, lapsed=lapsed
+    )
+
+    gone = Fate("registered_years = 10", kept=False)
+    assert found.runs == {old.run_id: gone, recent.run_id: Fate("recent", kept=True), by_digest.run_id: gone}
 
 
 def test_what_a_kept_run_rests_on_stays_with_it(make_run: MakeRun, now_us: int) -> None:

@@ -17,11 +17,13 @@ import pytest
 from pytest_mlrun.errors import MetricError, QueryError, RunNotFoundError, StoreDamagedError, StoreError
 from pytest_mlrun.records.query import Comparison
 from pytest_mlrun.records.run import RunEnd, RunRecord, RunStart
+from pytest_mlrun.store import view
 from pytest_mlrun.store.checksum import stamp, with_blank
 from pytest_mlrun.store.digest import compute_run_digest
 from pytest_mlrun.store.files import read_bytes
 from pytest_mlrun.store.flat import TABLES
 from pytest_mlrun.store.layout import list_segments
+from pytest_mlrun.store.points import Records, read_points
 from pytest_mlrun.store.reader import Reader
 from pytest_mlrun.store.segment import open_segment, write_segment
 from pytest_mlrun.store.store import Store
@@ -596,3 +598,22 @@ def test_queries_do_not_import_pandas(tmp_path: Path) -> None:
 
 def test_a_reader_is_what_a_store_gives(tmp_path: Path) -> None:
     assert isinstance(cast("object", store_of(tmp_path).reader()), Reader)
+
+
+def test_a_run_whose_log_is_sealed_while_it_is_read_is_shown_with_its_points(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store.open(tmp_path / "store", create=True)
+    writer = store.writer(session_id="s")
+    writer.start(RunStart(run_id(1), "s", "churn", "run", "test_a.py::test"))
+    writer.append(writer.channel(run_id(1), "loss"), 0.5, 0)
+
+    def read_late(path: Path) -> Records:
+        monkeypatch.undo()
+        writer.finish_and_seal(run_id(1), RunEnd("finished", "passed"))  # the events were read before
+        return read_points(path)
+
+    monkeypatch.setattr(view, "read_points", read_late)
+    (run,) = store.reader().runs()
+
+    assert (run.status, run.metrics) == ("finished", {"loss": 0.5})
