@@ -111,7 +111,7 @@ def test_the_case_runs_again_as_a_run_of_its_own_and_every_bit_is_the_same(
             "every number that was recorded has the same bits",
             "level        L0, the recorded environment",
             "randomness   as recorded",
-            "  auc          0.2       0.2           0  2.000e-10 (L0)  exact",
+            "  auc          0.2       0.2           0  2.000e-10 (L0*)  exact",
             "series       1 of 1 exact",
         ]
     )
