@@ -61,6 +61,7 @@ def rehearse(server: Server, verb: str, dead: Path, folder: Path) -> list[str]:
     return read_trace(rehearsal)
 
 
+@pytest.mark.slow
 def test_a_kill_at_any_step_of_compaction_loses_and_doubles_nothing(
     server: Server, crashed: Path, tmp_path: Path
 ) -> None:

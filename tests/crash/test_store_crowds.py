@@ -52,6 +52,7 @@ def check_objects(folder: Path) -> None:
     assert list(verify_store(store)) == []
 
 
+@pytest.mark.slow
 def test_whoever_records_tidies_up_merges_and_reads_beside_each_other_loses_and_doubles_nothing(
     server: Server, tmp_path: Path
 ) -> None:

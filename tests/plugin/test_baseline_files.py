@@ -84,7 +84,8 @@ def test_models_and_procedures_are_compared_without_a_store(committed: pytest.Py
 
     assert bundle.row.name == "test_base"
     assert [run.params["replicate"] for run in bundle.companions] == [str(seed) for seed in range(10)]
-    assert {artifact.role for artifact in bundle.row.artifacts if bundle.holds(artifact)} == {"predictions", "labels"}
+    held = {artifact.role for artifact in bundle.row.artifacts if bundle.holds(artifact)}
+    assert held == {"predictions", "labels", "environment"}
 
 
 def test_what_cannot_serve_without_a_store_is_an_error_with_the_cure(committed: pytest.Pytester) -> None:
