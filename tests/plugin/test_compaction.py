@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from pytest_mlrun.store import compaction
+
 if TYPE_CHECKING:
     from tests.conftest import Runs
 
@@ -55,7 +57,7 @@ def test_a_store_that_cannot_be_compacted_is_told_and_fails_no_session(
             "the run store cannot be written: no space is left", where="tmp", next_step="free some space"
         )
 
-    monkeypatch.setattr("pytest_mlrun.store.compaction.compact", refuse)
+    monkeypatch.setattr(compaction, "compact", refuse)
 
     result = record(pytester)
 

@@ -44,6 +44,10 @@ def project(pytester: pytest.Pytester) -> None:
     pytester.makeini("[pytest]\npythonpath = .\nfilterwarnings = default\n")
 
 
+NOT_OURS = "ignore:Module already imported"
+"""What pytest 9.0 says of a plugin that runs in the process that tests it."""
+
+
 def run(pytester: pytest.Pytester, *bodies: str, options: tuple[str, ...] = (), marker: str = "") -> pytest.RunResult:
     """Run a baseline, then a test for each body, in one session."""
     tests = [f"{marker}\ndef test_new{place}(mlrun):\n    {body}\n" for place, body in enumerate(bodies)]
@@ -218,7 +222,9 @@ def test_what_cannot_be_decided_warns_in_the_users_line_and_has_a_line_of_its_ow
 ) -> None:
     by_hand = f'mlrun.log_metric("val_log_loss", 0.2); {AGAINST}'
 
-    result = run(pytester, body(OPEN, noise=0.2), body(by_hand), options=("--mlrun-junit", "--junitxml=out.xml"))
+    result = run(
+        pytester, body(OPEN, noise=0.2), body(by_hand), options=("--mlrun-junit", "--junitxml=out.xml", "-W", NOT_OURS)
+    )
 
     result.assert_outcomes(passed=3, warnings=2)
     result.stdout.fnmatch_lines(
@@ -385,7 +391,7 @@ def test_a_margin_that_another_seed_alone_exceeds_warns_in_the_users_line(
 ) -> None:
     pytester.makepyfile(test_it=RETRAINED)
 
-    result = pytester.runpytest("--mlrun", "-W", "ignore::pytest_mlrun.InconclusiveGateWarning")
+    result = pytester.runpytest("--mlrun", "-W", "ignore::pytest_mlrun.InconclusiveGateWarning", "-W", NOT_OURS)
 
     result.assert_outcomes(passed=3, warnings=1)
     told = "the margin 0.0001 is less than 0.0*, which another seed alone moves it by (4 stored seeds): widen it, or *"

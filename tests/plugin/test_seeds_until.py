@@ -45,13 +45,17 @@ def write(
     return f"    gate = {gate}\n    for run in mlrun.seeds({loop}):\n        {each}\n    {after}\n"
 
 
+NOT_OURS = "ignore:Module already imported"
+"""What pytest 9.0 says of a plugin that runs in the process that tests it."""
+
+
 def run_all(
     pytester: pytest.Pytester, *bodies: str, stored: int = 10, options: tuple[str, ...] = ()
 ) -> pytest.RunResult:
     """Run a baseline, then a test for each body, in one session."""
     tests = [f"def test_new{place}(mlrun):\n{body}" for place, body in enumerate(bodies)]
     pytester.makepyfile(test_it=BASE.format(stored=stored) + "\n".join(tests))
-    return pytester.runpytest("--mlrun", *options)
+    return pytester.runpytest("--mlrun", "-W", NOT_OURS, *options)
 
 
 def judged(runs: list[RunRecord]) -> list[tuple[RunRecord, int]]:
